@@ -1,0 +1,204 @@
+//! Layer 3: what starts containers, behind one trait that fits an engine with and without a
+//! command line.
+//!
+//! Invariants: every call has a deadline; nothing is given to a shell; a container that was created
+//! carries our labels, ends when its stdin ends, and is then removed by the engine itself.
+
+mod spec;
+
+use std::io::{Read, Write};
+use std::time::Duration;
+
+pub use spec::{Bind, ContainerSpec, Hardening, Owner, SeccompProfile, Tmpfs};
+
+/// Which engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EngineKind {
+    /// Docker, through its command line.
+    Docker,
+    /// No container at all: a plain child of the launcher, for comparison and debugging.
+    Host,
+}
+
+impl EngineKind {
+    /// Its word on the command line and in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            EngineKind::Docker => "docker",
+            EngineKind::Host => "host",
+        }
+    }
+}
+
+/// What an engine can do, apart from starting containers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// It isolates at all.
+    pub isolates: bool,
+    /// It has images, and can build them.
+    pub images: bool,
+}
+
+/// What a healthy engine says of itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Health {
+    /// Its version, as it prints it: `20.10.24`.
+    pub version: String,
+    /// Version of the cgroup hierarchy that it uses: 1 or 2.
+    pub cgroup_version: Option<u8>,
+    /// Processors that it has.
+    pub cpus: Option<u64>,
+    /// Memory that it has, in bytes.
+    pub memory_bytes: Option<u64>,
+    /// Where it keeps images and containers, if that is on this machine.
+    pub data_root: Option<std::path::PathBuf>,
+    /// `apparmor`, `seccomp`, `rootless`, …
+    pub security: Vec<String>,
+}
+
+/// An image that the engine has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Image {
+    /// Its content's id, `sha256:…`.
+    pub id: String,
+    /// Its size in bytes.
+    pub size_bytes: u64,
+}
+
+/// A container that carries our labels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The engine's id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Whose it is; absent where its labels are not of our form.
+    pub owner: Option<Owner>,
+}
+
+/// An engine cannot do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// There is none, or it does not answer.
+    #[error("{message}\nhint: {hint}")]
+    Unavailable {
+        /// What was tried, and the answer.
+        message: String,
+        /// What to do.
+        hint: String,
+    },
+    /// A call failed.
+    #[error("`{command}` failed ({status}): {stderr}")]
+    Failed {
+        /// The command line, shortened and escaped.
+        command: String,
+        /// `exit status 125`.
+        status: String,
+        /// The engine's own words, one line, escaped.
+        stderr: String,
+    },
+    /// A call did not end in time.
+    #[error("`{command}` gave no answer in {} s\nhint: is the engine hanging? `docker-test doctor` tells", .limit.as_secs())]
+    Timeout {
+        /// The command line, shortened and escaped.
+        command: String,
+        /// Its deadline.
+        limit: Duration,
+    },
+    /// An answer could not be understood.
+    #[error("`{command}` answered something unexpected: {answer}")]
+    Garbage {
+        /// The command line, shortened and escaped.
+        command: String,
+        /// The answer's beginning, escaped.
+        answer: String,
+    },
+    /// Anything else on our side, such as a pipe that cannot be made.
+    #[error("{0}")]
+    Other(String),
+}
+
+/// The two ends of a started container's stdio. The container ends soon after `stdin` is dropped.
+pub struct Pipes {
+    /// To the container's stdin.
+    pub stdin: Box<dyn Write + Send>,
+    /// From the container's stdout.
+    pub stdout: Box<dyn Read + Send>,
+}
+
+/// How a container ended.
+#[derive(Debug)]
+pub enum Ending {
+    /// Its PID 1 exited by itself with this status (128 + n where signal n ended it).
+    Exited(i32),
+    /// The kernel killed its PID 1 for want of memory.
+    Oom,
+    /// Somebody who is not us killed or removed it.
+    Removed,
+    /// The engine itself went away.
+    EngineGone(EngineError),
+    /// It never started.
+    NeverStarted(EngineError),
+}
+
+/// Starts containers.
+pub trait Engine: Send + Sync {
+    /// Which one it is.
+    fn kind(&self) -> EngineKind;
+
+    /// What it can do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Asks it for its version and size.
+    ///
+    /// # Errors
+    /// It is not there, may not be used, or does not answer in time.
+    fn health(&self) -> Result<Health, EngineError>;
+
+    /// Looks up an image by its reference; `None` where the engine does not have it.
+    ///
+    /// # Errors
+    /// The engine does not answer.
+    fn image(&self, reference: &str) -> Result<Option<Image>, EngineError>;
+
+    /// The command line that `create` and `start` come to; `None` for an engine without one.
+    fn command_line(&self, spec: &ContainerSpec) -> Option<Vec<std::ffi::OsString>>;
+
+    /// Makes a container, which does not run yet.
+    ///
+    /// # Errors
+    /// The engine refuses, or does not answer in time.
+    fn create(&self, spec: &ContainerSpec) -> Result<Box<dyn Container>, EngineError>;
+
+    /// The containers of this engine that carry our labels, running or not.
+    ///
+    /// # Errors
+    /// The engine does not answer.
+    fn inspect(&self) -> Result<Vec<Found>, EngineError>;
+
+    /// Removes a container, running or not; one that is gone already is no error.
+    ///
+    /// # Errors
+    /// The engine refuses, or does not answer in time.
+    fn remove(&self, id: &str) -> Result<(), EngineError>;
+}
+
+/// One container. Dropping it closes nothing and removes nothing: close its stdin, or kill it.
+pub trait Container: Send {
+    /// Starts it, once.
+    ///
+    /// # Errors
+    /// It cannot be started. A start that fails later shows as an early end of `stdout` and in
+    /// [`Container::wait`].
+    fn start(&mut self) -> Result<Pipes, EngineError>;
+
+    /// Kills it without grace. Returns at once or after the engine's answer.
+    ///
+    /// # Errors
+    /// The engine refuses, or does not answer in time.
+    fn kill(&self) -> Result<(), EngineError>;
+
+    /// Waits until it has ended, and says how; kills it first where that takes longer than
+    /// `patience`.
+    fn wait(&mut self, patience: Duration) -> Ending;
+}

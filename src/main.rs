@@ -1,0 +1,8 @@
+//! `docker-test`: runs any project's test suite inside hardened containers.
+
+mod engine;
+mod event;
+mod model;
+mod protocol;
+
+fn main() {}

@@ -1,0 +1,22 @@
+//! Layer 0: the nouns that every other module speaks in. No I/O.
+
+mod image;
+mod outcome;
+mod profile;
+mod resources;
+mod test;
+mod text;
+mod units;
+mod verdict;
+
+pub use image::ImageChoice;
+pub use outcome::{
+    Clock, CrashCause, FailReason, LostCause, NotRunCause, Outcome, OutcomeKind, StopReason,
+    Termination, signal_name,
+};
+pub use profile::{DEFAULT_PROFILE, Limits, Profile, built_in_profiles};
+pub use resources::{Leak, Resources, Source};
+pub use test::{ProfileOrigin, Test, TestId};
+pub use text::{ByteText, escape};
+pub use units::{format_bytes, format_duration, parse_bytes, parse_duration};
+pub use verdict::{Evidence, SKIP_STATUS, classify};

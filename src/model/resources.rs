@@ -1,0 +1,122 @@
+//! What an attempt used, and what it left behind. What was not measured is absent, never zero.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{ByteText, format_bytes};
+
+/// Where a figure comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// A kernel counter of the worker's cgroup.
+    Cgroup,
+    /// `wait4`: loses daemonised grandchildren.
+    Rusage,
+}
+
+impl Source {
+    /// Its word, as in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Source::Cgroup => "cgroup",
+            Source::Rusage => "rusage",
+        }
+    }
+}
+
+/// What one attempt used.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resources {
+    /// Wall-clock time from exec to the end of the test's own process, in microseconds.
+    pub wall_us: u64,
+    /// CPU time of the whole process tree, in microseconds, and where it comes from.
+    pub cpu_us: Option<u64>,
+    /// Source of `cpu_us`.
+    pub cpu_source: Option<Source>,
+    /// Time in which the CPU limit held the test back, in microseconds.
+    pub throttled_us: Option<u64>,
+    /// The cgroup's memory when the test started, in bytes: the floor under its peak.
+    pub memory_start_bytes: Option<u64>,
+    /// The highest memory of the cgroup in this test, in bytes: only where the kernel's counter
+    /// set a new record in it, so that the record is this test's.
+    pub memory_peak_bytes: Option<u64>,
+    /// Source of `memory_peak_bytes`.
+    pub memory_peak_source: Option<Source>,
+    /// Where the peak itself is not known: it was no higher than this, in bytes.
+    pub memory_peak_bound_bytes: Option<u64>,
+    /// Processes that the kernel killed for want of memory.
+    pub oom_kills: Option<u64>,
+    /// Forks that the pids limit refused.
+    pub pids_limit_hits: Option<u64>,
+}
+
+/// Something that a test left behind and the reset removed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Leak {
+    /// A process that outlived the test.
+    Process {
+        /// Its name, as the kernel has it (15 bytes).
+        name: ByteText,
+    },
+    /// Files in a tmpfs that the test did not delete. They are its own until it ends: a fact, not
+    /// a fault.
+    Files {
+        /// Which directory.
+        place: String,
+        /// How many entries, directories included.
+        count: u64,
+        /// Their size together, in bytes.
+        bytes: u64,
+    },
+    /// A System V shared memory segment, semaphore set or message queue.
+    SysvIpc {
+        /// `shm`, `sem` or `msg`.
+        what: String,
+        /// How many.
+        count: u64,
+    },
+    /// A POSIX message queue.
+    MessageQueue {
+        /// Its name.
+        name: ByteText,
+    },
+    /// Sockets that outlived every process.
+    Sockets {
+        /// How many.
+        count: u64,
+    },
+    /// An attribute of the supervisor that the test changed.
+    Supervisor {
+        /// Which one: `nice value`, `affinity`, `limit nofile`.
+        what: String,
+    },
+}
+
+impl Leak {
+    /// Whether this is worth a warning: files left in the test's own temporary folders are not.
+    pub fn is_warning(&self) -> bool {
+        !matches!(self, Leak::Files { .. })
+    }
+}
+
+impl fmt::Display for Leak {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Leak::Process { name } => write!(f, "process {name}"),
+            Leak::Files {
+                place,
+                count,
+                bytes,
+            } => {
+                write!(f, "{count} files in {place} ({})", format_bytes(*bytes))
+            }
+            Leak::SysvIpc { what, count } => write!(f, "{count} SysV {what}"),
+            Leak::MessageQueue { name } => write!(f, "message queue {name}"),
+            Leak::Sockets { count } => write!(f, "{count} sockets"),
+            Leak::Supervisor { what } => write!(f, "changed {what} of the supervisor"),
+        }
+    }
+}
