@@ -4,6 +4,7 @@
 //! `--message-format json`; `doc/events.md` is their reference. To add one: add it here, handle it
 //! in `report::terminal` and `store`, and describe it there.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -51,7 +52,7 @@ pub struct RunStarted {
     /// Workers at most at once.
     pub workers: usize,
     /// The planned tests, in order.
-    pub tests: Vec<Test>,
+    pub tests: Arc<Vec<Test>>,
 }
 
 /// Whether a limit that was asked for holds, as read back from inside.

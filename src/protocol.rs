@@ -26,6 +26,8 @@ pub enum ToWorker {
         /// The job's number.
         seq: u64,
     },
+    /// Hand back the tests that have not started.
+    GiveBack,
     /// Start no further test and end the running one, with grace: TERM first.
     Interrupt,
     /// Start no further test and kill the running one now.
@@ -37,7 +39,7 @@ pub enum ToWorker {
 /// One test to run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Job {
-    /// Its number in this worker, from 1, without gaps.
+    /// Its number in this worker, rising; numbers of tests that were given back are not used again.
     pub seq: u64,
     /// The test, for its environment and for messages.
     pub id: TestId,
@@ -45,7 +47,7 @@ pub struct Job {
     pub argv: Vec<ByteText>,
     /// The working directory inside the worker.
     pub directory: ByteText,
-    /// The environment, less what the worker itself sets (HOME, TMPDIR, `DOCKER_TEST_WORKER`).
+    /// The environment, less what the worker itself sets (HOME, TMPDIR, DOCKER_TEST).
     pub environment: Vec<(ByteText, ByteText)>,
     /// What the supervisor itself enforces.
     pub limits: JobLimits,
@@ -70,6 +72,8 @@ pub struct JobLimits {
     pub grace_ms: u64,
     /// Bytes on stdout and stderr together.
     pub output_bytes: u64,
+    /// How much of each stream's beginning is kept, in bytes, and as much of its end.
+    pub keep_bytes: u64,
     /// RLIMIT_NOFILE.
     pub open_files: u64,
     /// Nice value.
@@ -86,6 +90,11 @@ pub enum FromWorker {
     Held {
         /// The job's number.
         seq: u64,
+    },
+    /// These will not be run here: the answer to `give-back`.
+    Returned {
+        /// The jobs' numbers.
+        seqs: Vec<u64>,
     },
     /// A piece of a test's output, in order within its stream.
     Output(Output),

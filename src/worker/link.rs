@@ -1,0 +1,243 @@
+//! The worker's two pipes to its launcher.
+//!
+//! Both are non-blocking: a launcher that does not read must not keep a test from being ended in
+//! time. Reports are gathered for a few milliseconds, because every write wakes three processes of
+//! the engine on its way; a worker with nothing in hand sends at once.
+
+use std::collections::VecDeque;
+use std::io::{ErrorKind, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use crate::protocol::{FromWorker, Job, ToWorker, encode};
+
+/// How long a message may wait for company.
+const GATHER: Duration = Duration::from_millis(10);
+/// How much may wait before it is sent at once, in bytes.
+const GATHER_BYTES: usize = 64 << 10;
+
+/// What the worker does next.
+pub enum Next {
+    /// Run this.
+    Job(Box<Job>),
+    /// Say goodbye.
+    Finished,
+    /// The launcher is gone.
+    Gone,
+}
+
+/// What the launcher wants done with the running test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Halt {
+    /// End it with grace.
+    Interrupt,
+    /// Kill it.
+    Kill,
+    /// Kill it; nobody waits for a report.
+    Gone,
+}
+
+/// The two pipes, with what has been read and not yet done, and said and not yet sent.
+pub struct Link {
+    input: std::fs::File,
+    output: std::fs::File,
+    partial: Vec<u8>,
+    jobs: VecDeque<Box<Job>>,
+    released: Vec<u64>,
+    finish: bool,
+    halt: Option<Halt>,
+    unsent: Vec<u8>,
+    oldest: Option<Instant>,
+}
+
+impl Link {
+    /// Takes the pipes over.
+    ///
+    /// # Errors
+    /// They cannot be made non-blocking.
+    pub fn new(input: OwnedFd, output: OwnedFd) -> Result<Self, String> {
+        for end in [&input, &output] {
+            fcntl(end, FcntlArg::F_GETFL)
+                .and_then(|flags| {
+                    let flags = OFlag::from_bits_truncate(flags) | OFlag::O_NONBLOCK;
+                    fcntl(end, FcntlArg::F_SETFL(flags))
+                })
+                .map_err(|error| format!("the launcher's pipe cannot be set up: {error}"))?;
+        }
+        Ok(Link {
+            input: input.into(),
+            output: output.into(),
+            partial: Vec::new(),
+            jobs: VecDeque::new(),
+            released: Vec::new(),
+            finish: false,
+            halt: None,
+            unsent: Vec::new(),
+            oldest: None,
+        })
+    }
+
+    /// The pipe to poll for messages; none once nothing more can come.
+    pub fn input(&self) -> Option<BorrowedFd<'_>> {
+        (self.halt != Some(Halt::Gone) && !self.finish).then(|| self.input.as_fd())
+    }
+
+    /// The pipe to poll for room, while a message is due.
+    pub fn output(&self, now: Instant) -> Option<BorrowedFd<'_>> {
+        self.due()
+            .is_some_and(|due| due <= now)
+            .then(|| self.output.as_fd())
+    }
+
+    /// When what is unsent has waited long enough.
+    pub fn due(&self) -> Option<Instant> {
+        let oldest = self.oldest?;
+        Some(if self.unsent.len() >= GATHER_BYTES {
+            oldest
+        } else {
+            oldest + GATHER
+        })
+    }
+
+    /// Reads what there is.
+    ///
+    /// # Errors
+    /// A line is not a message.
+    pub fn receive(&mut self) -> Result<(), String> {
+        let mut buffer = [0; 64 << 10];
+        loop {
+            match self.input.read(&mut buffer) {
+                Ok(0) => {
+                    if !self.finish {
+                        self.halt = Some(Halt::Gone);
+                    }
+                    return Ok(());
+                }
+                Ok(size) => {
+                    self.partial.extend_from_slice(&buffer[..size]);
+                    self.parse()?;
+                    if size < buffer.len() {
+                        return Ok(());
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => {
+                    self.halt = Some(Halt::Gone);
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn parse(&mut self) -> Result<(), String> {
+        let mut start = 0;
+        while let Some(length) = self.partial[start..].iter().position(|byte| *byte == b'\n') {
+            let line = &self.partial[start..start + length];
+            let message = serde_json::from_slice(line)
+                .map_err(|error| format!("a message of the launcher is not understood: {error}"))?;
+            start += length + 1;
+            match message {
+                ToWorker::Run(job) => self.jobs.push_back(job),
+                ToWorker::Release { seq } => self.released.push(seq),
+                ToWorker::Finish => self.finish = true,
+                ToWorker::GiveBack => {
+                    let seqs = self.jobs.drain(..).map(|job| job.seq).collect();
+                    self.send(&FromWorker::Returned { seqs });
+                    self.write();
+                }
+                ToWorker::Interrupt => self.stop(Halt::Interrupt),
+                ToWorker::Kill => self.stop(Halt::Kill),
+            }
+        }
+        self.partial.drain(..start);
+        Ok(())
+    }
+
+    /// Ends the running test in this way, and starts no other.
+    pub fn stop(&mut self, halt: Halt) {
+        self.halt = self.halt.max(Some(halt));
+    }
+
+    /// What is to be done with the running test, if anything.
+    pub fn halt(&self) -> Option<Halt> {
+        self.halt
+    }
+
+    /// Whether the held test of this number may go.
+    pub fn is_released(&self, seq: u64) -> bool {
+        self.released.contains(&seq)
+    }
+
+    /// What is next, if that is known yet.
+    pub fn next(&mut self) -> Option<Next> {
+        match self.halt {
+            Some(Halt::Gone) => Some(Next::Gone),
+            Some(_) => Some(Next::Finished),
+            None => match self.jobs.pop_front() {
+                Some(job) => Some(Next::Job(job)),
+                None => self.finish.then_some(Next::Finished),
+            },
+        }
+    }
+
+    /// Queues a message.
+    pub fn send(&mut self, message: &FromWorker) {
+        self.unsent.extend_from_slice(&encode(message));
+        self.oldest.get_or_insert_with(Instant::now);
+    }
+
+    /// Sends what is due, as far as there is room. With much unsent it waits for room: a launcher
+    /// that does not read at all must not make this process grow without end.
+    ///
+    /// # Errors
+    /// Never for a launcher that is gone: that shows in [`Link::halt`].
+    pub fn flush_if_due(&mut self) -> Result<(), String> {
+        match self.due() {
+            Some(_) if self.unsent.len() > 16 * GATHER_BYTES => self.flush(),
+            Some(due) if due <= Instant::now() => {
+                self.write();
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Sends everything, however long that takes.
+    ///
+    /// # Errors
+    /// `poll` fails.
+    pub fn flush(&mut self) -> Result<(), String> {
+        self.write();
+        while !self.unsent.is_empty() && self.halt != Some(Halt::Gone) {
+            let mut fds = [PollFd::new(self.output.as_fd(), PollFlags::POLLOUT)];
+            match poll(&mut fds, PollTimeout::NONE) {
+                Ok(_) | Err(nix::errno::Errno::EINTR) => self.write(),
+                Err(error) => return Err(format!("poll: {error}")),
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes until the pipe is full or nothing is left.
+    pub fn write(&mut self) {
+        let mut sent = 0;
+        while sent < self.unsent.len() {
+            match self.output.write(&self.unsent[sent..]) {
+                Ok(size) => sent += size,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => {
+                    // Nobody reads any more.
+                    self.halt = Some(Halt::Gone);
+                    sent = self.unsent.len();
+                }
+            }
+        }
+        self.unsent.drain(..sent);
+        self.oldest = (!self.unsent.is_empty()).then(Instant::now);
+    }
+}

@@ -1,0 +1,79 @@
+//! Layer 2: the supervisor that is PID 1 in a container and runs one test at a time.
+//!
+//! One thread and one `poll`: the tests' pipes, the launcher's pipe, signals and deadlines. What it
+//! promises: each test starts from the same clean state ([`reset`]), nothing that a test does ends
+//! or fools the supervisor, and it never outlives its launcher by more than a moment.
+//!
+//! Invariants:
+//! * As PID 1 the kernel drops every signal from inside that we do not handle, `SIGKILL` too; of
+//!   those we take from a `signalfd` we obey only what came from outside.
+//! * It is not dumpable, so no test of the same user can trace it or open its pipes through /proc.
+//! * Between `fork` and `exec` nothing allocates and nothing locks.
+
+mod attest;
+mod capture;
+mod cgroup;
+mod link;
+mod meter;
+mod process;
+mod reset;
+mod signals;
+mod spawn;
+mod supervise;
+
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use crate::protocol::{FromWorker, Goodbye, Hello, PROTOCOL};
+use link::{Link, Next};
+use supervise::Supervisor;
+
+/// What a worker is told about the place that it runs in.
+#[derive(Clone, Debug, Default)]
+pub struct Place {
+    /// Folders that belong to this worker alone: emptied after every test. The first is TMPDIR.
+    /// Without any, a private folder is made in the machine's temporary folder.
+    pub own: Vec<PathBuf>,
+    /// The tests' home folder: made anew for each test. It lies below one of `own`.
+    pub home: Option<PathBuf>,
+    /// The IPC objects, the network and the cgroup are this worker's alone as well, so that what
+    /// is found in them after a test is that test's.
+    pub sealed: bool,
+}
+
+/// Serves a launcher on two pipes until it says `finish`, or is gone.
+///
+/// # Errors
+/// A line for stderr: the place is not as it was said to be, or a message is not of the protocol.
+/// The launcher sees a worker without `goodbye`.
+pub fn serve(input: OwnedFd, output: OwnedFd, place: &Place) -> Result<(), String> {
+    let mut link = Link::new(input, output)?;
+    let mut supervisor = Supervisor::new(place)?;
+    link.send(&FromWorker::Hello(Box::new(Hello {
+        protocol: PROTOCOL,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        attestation: attest::attest(place.sealed),
+    })));
+    let mut tests = 0;
+    loop {
+        match supervisor.next(&mut link)? {
+            Next::Job(job) => {
+                let report = supervisor.execute(&job, &mut link)?;
+                let clean = report.unclean.is_none();
+                link.send(&FromWorker::Report(Box::new(report)));
+                tests += 1;
+                if !clean {
+                    break;
+                }
+                link.flush_if_due()?;
+            }
+            Next::Finished => break,
+            Next::Gone => {
+                supervisor.abandon();
+                return Ok(());
+            }
+        }
+    }
+    link.send(&FromWorker::Goodbye(Goodbye { tests }));
+    link.flush()
+}

@@ -1,0 +1,193 @@
+//! A folder that belongs to the worker alone: empties it, whatever a test made in it.
+
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+
+use nix::dir::{Dir, Type};
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, renameat};
+use nix::sys::stat::{FchmodatFlags, Mode, fchmod, fchmodat, fstatat};
+use nix::unistd::{UnlinkatFlags, unlinkat};
+
+use crate::model::Leak;
+
+/// How deep we go with a descriptor for each level; what lies deeper is moved up first.
+const DEPTH: usize = 32;
+
+/// An open folder that is emptied again and again.
+pub struct Folder {
+    path: PathBuf,
+    dir: Dir,
+    moved: u64,
+}
+
+#[derive(Default)]
+struct Tally {
+    count: u64,
+    bytes: u64,
+}
+
+impl Folder {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// It is not there, or no folder.
+    pub fn open(path: PathBuf) -> Result<Self, String> {
+        match Dir::open(&path, flags(), Mode::empty()) {
+            Ok(dir) => Ok(Folder {
+                path,
+                dir,
+                moved: 0,
+            }),
+            Err(error) => Err(format!("cannot open {}: {error}", path.display())),
+        }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Removes everything in it and checks that nothing is left; says what there was.
+    ///
+    /// # Errors
+    /// Something cannot be removed.
+    pub fn empty(&mut self) -> Result<Option<Leak>, String> {
+        let mut tally = Tally::default();
+        // What was too deep comes up one level of DEPTH with each pass.
+        loop {
+            let names = names(&mut self.dir);
+            if names.is_empty() {
+                break;
+            }
+            let top = self.dir.as_fd();
+            for (name, kind) in names {
+                remove(top, top, &name, kind, DEPTH, &mut self.moved, &mut tally).map_err(
+                    |error| {
+                        let name = crate::model::escape(name.to_bytes());
+                        format!("cannot remove '{name}' in {}: {error}", self.path.display())
+                    },
+                )?;
+            }
+        }
+        Ok((tally.count > 0).then(|| Leak::Files {
+            place: self.path.display().to_string(),
+            count: tally.count,
+            bytes: tally.bytes,
+        }))
+    }
+}
+
+fn flags() -> OFlag {
+    OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC
+}
+
+fn names(dir: &mut Dir) -> Vec<(CString, Option<Type>)> {
+    dir.iter()
+        .flatten()
+        .filter(|entry| !matches!(entry.file_name().to_bytes(), b"." | b".."))
+        .map(|entry| (entry.file_name().to_owned(), entry.file_type()))
+        .collect()
+}
+
+/// Removes `name` in `parent`, or moves it up to `top` where it lies too deep.
+fn remove(
+    parent: BorrowedFd<'_>,
+    top: BorrowedFd<'_>,
+    name: &CStr,
+    kind: Option<Type>,
+    depth: usize,
+    moved: &mut u64,
+    tally: &mut Tally,
+) -> nix::Result<()> {
+    let known_folder = matches!(kind, Some(Type::Directory));
+    if !known_folder {
+        let size =
+            fstatat(parent, name, AtFlags::AT_SYMLINK_NOFOLLOW).map_or(0, |stat| stat.st_size);
+        match unlinkat(parent, name, UnlinkatFlags::NoRemoveDir) {
+            Ok(()) => {
+                tally.count += 1;
+                tally.bytes += size as u64;
+                return Ok(());
+            }
+            Err(Errno::EISDIR) if kind.is_none() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    if unlinkat(parent, name, UnlinkatFlags::RemoveDir).is_ok() {
+        tally.count += 1;
+        return Ok(());
+    }
+    // A test may have taken its own rights away.
+    fchmodat(parent, name, Mode::S_IRWXU, FchmodatFlags::FollowSymlink)?;
+    if depth == 0 {
+        loop {
+            *moved += 1;
+            let name_on_top = format!(".docker-test-moved-{moved}");
+            match renameat(parent, name, top, name_on_top.as_str()) {
+                // A test may have used the very name.
+                Err(Errno::EEXIST | Errno::ENOTEMPTY | Errno::ENOTDIR) => {}
+                result => return result,
+            }
+        }
+    }
+    let mut folder = Dir::openat(parent, name, flags(), Mode::empty())?;
+    fchmod(folder.as_fd(), Mode::S_IRWXU)?;
+    for (child, kind) in names(&mut folder) {
+        remove(folder.as_fd(), top, &child, kind, depth - 1, moved, tally)?;
+    }
+    unlinkat(parent, name, UnlinkatFlags::RemoveDir)?;
+    tally.count += 1;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    #[test]
+    fn an_empty_folder_has_nothing_to_tell() {
+        let root = tempfile::tempdir().unwrap();
+        let mut folder = Folder::open(root.path().into()).unwrap();
+        assert_eq!(folder.empty(), Ok(None));
+    }
+
+    #[test]
+    fn everything_goes_and_links_are_not_followed() {
+        let root = tempfile::tempdir().unwrap();
+        let outside = tempfile::tempdir().unwrap();
+        fs::write(outside.path().join("kept"), "x").unwrap();
+        let top = root.path();
+        fs::write(top.join("file"), "12345").unwrap();
+        symlink(outside.path(), top.join("link")).unwrap();
+        fs::create_dir_all(top.join("a/b/c")).unwrap();
+        symlink(outside.path().join("kept"), top.join("a/b/c/link")).unwrap();
+        fs::write(top.join("name\nwith line"), "").unwrap();
+        fs::set_permissions(top.join("a/b"), fs::Permissions::from_mode(0)).unwrap();
+        let mut folder = Folder::open(top.into()).unwrap();
+        let Ok(Some(Leak::Files { count, .. })) = folder.empty() else {
+            panic!("no leak")
+        };
+        assert_eq!(count, 7);
+        assert_eq!(fs::read_dir(top).unwrap().count(), 0);
+        assert!(outside.path().join("kept").exists());
+        assert_eq!(folder.empty(), Ok(None));
+    }
+
+    /// Deeper than any path can be long, and than there are descriptors.
+    #[test]
+    fn a_tree_of_ten_thousand_levels_goes() {
+        let root = tempfile::tempdir().unwrap();
+        let mut dir = Dir::open(root.path(), flags(), Mode::empty()).unwrap();
+        for _ in 0..10_000 {
+            nix::sys::stat::mkdirat(dir.as_fd(), "d", Mode::S_IRWXU).unwrap();
+            dir = Dir::openat(dir.as_fd(), "d", flags(), Mode::empty()).unwrap();
+        }
+        let mut folder = Folder::open(root.path().into()).unwrap();
+        assert!(folder.empty().unwrap().is_some());
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
+    }
+}

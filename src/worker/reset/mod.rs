@@ -1,0 +1,158 @@
+//! Bringing the worker back to its clean baseline between two tests, and proving that it is there.
+//!
+//! With a read-only root, no network and no capability, what a test can change is a short list:
+//! processes, tmpfs content, IPC objects, sockets that outlive their process, and a few attributes
+//! of the supervisor itself. Each is brought back and then looked at. A worker that cannot be
+//! brought back is thrown away; the next test never sees it.
+
+mod folder;
+mod ipc;
+mod sealed;
+mod supervisor;
+
+use std::path::{Path, PathBuf};
+
+use self::folder::Folder;
+use self::sealed::Sealed;
+use self::supervisor::Baseline;
+use super::Place;
+use super::process::Reach;
+use crate::model::{ByteText, Leak};
+
+/// What the reset needs to know of the place.
+pub struct Reset {
+    reach: Reach,
+    folders: Vec<Folder>,
+    home: PathBuf,
+    /// Made by us because we were given none; removed at the end.
+    private: Option<PathBuf>,
+    sealed: Option<Sealed>,
+    baseline: Baseline,
+}
+
+/// The result of a reset.
+#[derive(Debug, Default)]
+pub struct Cleaned {
+    /// What was found and removed.
+    pub leaks: Vec<Leak>,
+    /// Why the worker is not at its baseline; absent where it is.
+    pub unclean: Option<String>,
+}
+
+impl Reset {
+    /// Takes the baseline and empties the place for the first test.
+    ///
+    /// # Errors
+    /// A folder is missing or cannot be emptied.
+    pub fn new(place: &Place, reach: Reach) -> Result<Self, String> {
+        let private = place.own.is_empty().then(make_private).transpose()?;
+        let (own, home) = match &private {
+            Some(folder) => {
+                let own: Vec<_> = ["tmp", "home"]
+                    .iter()
+                    .map(|name| folder.join(name))
+                    .collect();
+                for path in &own {
+                    std::fs::create_dir(path)
+                        .map_err(|error| format!("cannot make {}: {error}", path.display()))?;
+                }
+                (own, folder.join("home/user"))
+            }
+            None => {
+                let home = place.home.clone();
+                (
+                    place.own.clone(),
+                    home.unwrap_or_else(|| place.own[0].join("home")),
+                )
+            }
+        };
+        let mut folders = Vec::new();
+        for path in own {
+            let mut folder = Folder::open(path)?;
+            folder.empty()?;
+            folders.push(folder);
+        }
+        Ok(Reset {
+            reach,
+            folders,
+            home,
+            private,
+            sealed: place.sealed.then(Sealed::new).transpose()?,
+            baseline: Baseline::take(),
+        })
+    }
+
+    /// The folder that is empty for each test: its TMPDIR.
+    pub fn temporary(&self) -> &Path {
+        self.folders[0].path()
+    }
+
+    /// The folder that is made anew for each test: its HOME.
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// Makes the home folder for the next test.
+    ///
+    /// # Errors
+    /// There is no room, or it is there already.
+    pub fn make_home(&self) -> Result<(), String> {
+        nix::unistd::mkdir(&self.home, nix::sys::stat::Mode::S_IRWXU)
+            .map_err(|error| format!("cannot make {}: {error}", self.home.display()))
+    }
+
+    /// Cleans up and checks. `outlived`: names of processes that are still there and had their
+    /// chance to end by themselves.
+    pub fn run(&mut self, outlived: Vec<ByteText>) -> Cleaned {
+        let mut cleaned = Cleaned::default();
+        let processes = outlived.into_iter().map(|name| Leak::Process { name });
+        cleaned.leaks.extend(processes);
+        if self.reach.any_left() && !self.reach.kill_all() {
+            cleaned.unclean = Some("a process cannot be killed".into());
+            return cleaned;
+        }
+        // Its own home is no leftover.
+        let _ = nix::unistd::unlinkat(
+            nix::fcntl::AT_FDCWD,
+            &self.home,
+            nix::unistd::UnlinkatFlags::RemoveDir,
+        );
+        for folder in &mut self.folders {
+            match folder.empty() {
+                Ok(None) => {}
+                Ok(Some(leak)) => cleaned.leaks.push(leak),
+                Err(problem) => cleaned.unclean = Some(problem),
+            }
+        }
+        if let Some(sealed) = &mut self.sealed {
+            sealed.reset(&mut cleaned);
+        }
+        self.baseline.restore(&mut cleaned);
+        cleaned
+    }
+
+    /// Removes what was made for this worker outside a container.
+    pub fn remove_private(&mut self) {
+        if let Some(folder) = self.private.take() {
+            for own in &mut self.folders {
+                let _ = own.empty();
+            }
+            let _ = std::fs::remove_dir_all(folder);
+        }
+    }
+}
+
+impl Drop for Reset {
+    fn drop(&mut self) {
+        self.remove_private();
+    }
+}
+
+/// A folder that nobody else can enter, in the machine's temporary folder.
+fn make_private() -> Result<PathBuf, String> {
+    tempfile::Builder::new()
+        .prefix("docker-test-")
+        .tempdir()
+        .map(tempfile::TempDir::keep)
+        .map_err(|error| format!("cannot make a temporary folder: {error}"))
+}

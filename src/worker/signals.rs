@@ -1,0 +1,53 @@
+//! Signals of the supervisor: blocked, and read from a descriptor.
+
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+/// The signals that the supervisor takes notice of, as a descriptor.
+pub struct Signals(SignalFd);
+
+/// What came in.
+#[derive(Default)]
+pub struct Heard {
+    /// A child may have ended.
+    pub child: bool,
+    /// Somebody who may do so asks us to stop.
+    pub stop: bool,
+}
+
+impl Signals {
+    /// Blocks them in this thread, and in those that it starts later.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn new() -> nix::Result<Self> {
+        let mut set = SigSet::empty();
+        for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT] {
+            set.add(signal);
+        }
+        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), None)?;
+        SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map(Signals)
+    }
+
+    /// The descriptor to poll.
+    pub fn fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        use std::os::fd::AsFd;
+        self.0.as_fd()
+    }
+
+    /// Reads what came in. `as_init`: we are PID 1, and obey only what came from outside our
+    /// namespace (sender 0) or from a terminal; anything else is a test's.
+    pub fn hear(&self, as_init: bool) -> Heard {
+        let mut heard = Heard::default();
+        while let Ok(Some(info)) = self.0.read_signal() {
+            if info.ssi_signo == nix::libc::SIGCHLD as u32 {
+                heard.child = true;
+            } else {
+                let from_kernel = info.ssi_code == nix::libc::SI_KERNEL;
+                let from_outside = info.ssi_code == nix::libc::SI_USER && info.ssi_pid == 0;
+                heard.stop |= !as_init || from_kernel || from_outside;
+            }
+        }
+        heard
+    }
+}
