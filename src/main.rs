@@ -4,6 +4,7 @@ mod engine;
 mod event;
 mod model;
 mod protocol;
+mod run;
 mod worker;
 
 fn main() {}

@@ -1,0 +1,90 @@
+//! One worker's thread: starts its container, reads its messages, and says how it ended.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::sync::mpsc::Sender;
+use std::thread::Scope;
+use std::time::Duration;
+
+use super::machine::Message;
+use crate::engine::{Container, ContainerSpec, Ending, Engine, Pipes};
+use crate::model::escape;
+use crate::protocol::{FromWorker, ToWorker, encode};
+
+/// The longest line that a worker may send, in bytes.
+const LONGEST_LINE: u64 = 256 << 20;
+/// How long a worker that is told to end may take.
+pub const END_PATIENCE: Duration = Duration::from_secs(20);
+
+/// Starts a container and a thread that reads from it until its stdout ends.
+pub fn connect<'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    engine: &'scope dyn Engine,
+    spec: ContainerSpec,
+    number: u64,
+    inbox: Sender<Message>,
+) {
+    scope.spawn(move || {
+        let started = engine.create(&spec).and_then(|mut container| {
+            let Pipes { stdin, stdout } = container.start()?;
+            Ok((container, stdin, stdout))
+        });
+        let message = match started {
+            Err(error) => Message::Gone(number, Ending::NeverStarted(error)),
+            Ok((container, stdin, stdout)) => {
+                let _ = inbox.send(Message::Started(number, container, stdin));
+                read(number, stdout, &inbox)
+            }
+        };
+        let _ = inbox.send(message);
+    });
+}
+
+fn read(number: u64, stdout: Box<dyn Read + Send>, inbox: &Sender<Message>) -> Message {
+    let mut reader = BufReader::with_capacity(64 << 10, stdout);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        match (&mut reader)
+            .take(LONGEST_LINE)
+            .read_until(b'\n', &mut line)
+        {
+            Ok(0) | Err(_) => return Message::Silent(number, None),
+            Ok(_) if line.last() != Some(&b'\n') => return Message::Silent(number, None),
+            Ok(_) => {}
+        }
+        match serde_json::from_slice::<FromWorker>(&line) {
+            Ok(message) => {
+                if inbox.send(Message::Said(number, message)).is_err() {
+                    return Message::Silent(number, None);
+                }
+            }
+            Err(error) => {
+                let start = escape(&line[..line.len().min(80)]);
+                return Message::Silent(
+                    number,
+                    Some(format!("worker {number} says '{start}': {error}")),
+                );
+            }
+        }
+    }
+}
+
+/// Waits in a thread of its own until a container has ended.
+pub fn await_end<'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    mut container: Box<dyn Container>,
+    number: u64,
+    inbox: Sender<Message>,
+) {
+    scope.spawn(move || {
+        let ending = container.wait(END_PATIENCE);
+        let _ = inbox.send(Message::Gone(number, ending));
+    });
+}
+
+/// Writes a message. A worker that is gone shows elsewhere.
+pub fn tell(stdin: &mut Option<Box<dyn Write + Send>>, message: &ToWorker) {
+    if let Some(pipe) = stdin {
+        let _ = pipe.write_all(&encode(message)).and_then(|()| pipe.flush());
+    }
+}

@@ -1,0 +1,16 @@
+//! Layer 4: orchestration. Starts workers, hands out tests, turns what comes back into events.
+//!
+//! One thread decides everything; each worker has a thread that starts it and reads from it. They
+//! talk through one channel. Reporters and the store are behind [`Sink`].
+
+mod attempt;
+mod connection;
+mod dispatch;
+mod interrupt;
+mod limits;
+mod machine;
+
+pub use dispatch::Policy;
+pub use interrupt::forward_signals;
+pub use limits::{check_limits, clamp};
+pub use machine::{Class, Inbox, Message, Request, RunError, run};
