@@ -80,6 +80,8 @@ pub enum Message {
     Silent(WorkerNumber, Option<String>),
     /// A container has ended, or never started.
     Gone(WorkerNumber, Ending),
+    /// The engine told its version, or nothing.
+    Version(Option<String>),
 }
 
 /// The way into a run.
@@ -139,6 +141,7 @@ pub fn run(
             interrupted: None,
             last_error: None,
             warned: Vec::new(),
+            version: Version::NotAsked,
         };
         machine.events.push(Event::RunStarted(request.head.clone()));
         let result = machine.turn(&inbox.receiver, sink);
@@ -187,6 +190,14 @@ struct Machine<'scope, 'env> {
     interrupted: Option<i32>,
     last_error: Option<EngineError>,
     warned: Vec<(ClassIndex, &'static str)>,
+    version: Version,
+}
+
+/// The engine's version: asked for once a worker runs, because the question costs time.
+enum Version {
+    NotAsked,
+    Asked,
+    Known(Option<String>),
 }
 
 impl Machine<'_, '_> {
@@ -207,7 +218,8 @@ impl Machine<'_, '_> {
                 sink.take(&self.events)?;
                 self.events.clear();
             }
-            if self.dispatcher.is_done() && self.ending == 0 {
+            let asking = matches!(self.version, Version::Asked);
+            if self.dispatcher.is_done() && self.ending == 0 && !asking {
                 break;
             }
             match receiver.recv_timeout(PROGRESS) {
@@ -242,7 +254,10 @@ impl Machine<'_, '_> {
     ) -> Result<RunFinished, SinkError> {
         let finished = RunFinished {
             wall_us: started.elapsed().as_micros() as u64,
-            engine_version: None,
+            engine_version: match &self.version {
+                Version::Known(version) => version.clone(),
+                Version::NotAsked | Version::Asked => None,
+            },
             interrupted: self.interrupted,
             exit_status,
         };
@@ -404,6 +419,7 @@ impl Machine<'_, '_> {
             Message::Said(number, said) => self.hear(number, said),
             Message::Silent(number, problem) => self.on_silent(number, problem),
             Message::Gone(number, ending) => self.on_gone(number, ending),
+            Message::Version(version) => self.version = Version::Known(version),
         }
     }
 
@@ -489,6 +505,19 @@ impl Machine<'_, '_> {
             limits,
         }));
         self.dispatcher.on_ready(number);
+        self.ask_version();
+    }
+
+    /// Asks while the tests run; the engine's calls have deadlines, so an answer comes.
+    fn ask_version(&mut self) {
+        if matches!(self.version, Version::NotAsked) {
+            self.version = Version::Asked;
+            let (engine, inbox) = (self.engine, self.inbox.clone());
+            self.scope.spawn(move || {
+                let version = engine.health().ok().map(|health| health.version);
+                let _ = inbox.send(Message::Version(version));
+            });
+        }
     }
 
     fn on_report(&mut self, number: WorkerNumber, report: Report) {

@@ -9,8 +9,10 @@ mod dispatch;
 mod interrupt;
 mod limits;
 mod machine;
+mod spec;
 
 pub use dispatch::Policy;
 pub use interrupt::forward_signals;
 pub use limits::{check_limits, clamp};
 pub use machine::{Class, Inbox, Message, Request, RunError, run};
+pub use spec::{HOME, PROGRAM, PROJECT, Root, Site, plain_spec, worker_arguments, worker_spec};
