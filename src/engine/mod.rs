@@ -4,11 +4,13 @@
 //! Invariants: every call has a deadline; nothing is given to a shell; a container that was created
 //! carries our labels, ends when its stdin ends, and is then removed by the engine itself.
 
+mod call;
 mod spec;
 
 use std::io::{Read, Write};
 use std::time::Duration;
 
+pub use call::{Answer, Call};
 pub use spec::{Bind, ContainerSpec, Hardening, Owner, SeccompProfile, Tmpfs};
 
 /// Which engine.
