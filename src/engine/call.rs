@@ -25,8 +25,10 @@ use crate::model::escape;
 const STDOUT_BYTES: usize = 16 << 20;
 /// The end of stderr is where the reason stands.
 pub(super) const STDERR_BYTES: usize = 8 << 10;
+/// How much of an answer that cannot be understood is shown.
+const QUOTED_BYTES: usize = 200;
 /// How long output may still come after the program itself has ended.
-const DRAIN: Duration = Duration::from_secs(1);
+pub(super) const DRAIN: Duration = Duration::from_secs(1);
 /// A line of streamed output is cut into pieces of this size.
 const LINE_BYTES: usize = 64 << 10;
 
@@ -80,7 +82,7 @@ impl Call {
         if answer.status.success() {
             Ok(answer.stdout)
         } else {
-            Err(failed(&self.argv, answer.status, &answer.stderr))
+            Err(self.failed(answer.status, &answer.stderr))
         }
     }
 
@@ -96,10 +98,7 @@ impl Call {
         let status = self.watch(expression, stdout_reader, Some(stderr_reader), |piece| {
             match piece {
                 Piece::Stdout(bytes) if stdout.len() + bytes.len() > STDOUT_BYTES => {
-                    return Err(EngineError::Garbage {
-                        command: shorten(&self.argv),
-                        answer: format!("more than {} MiB", STDOUT_BYTES >> 20),
-                    });
+                    return Err(self.garbage(b"output without an end"));
                 }
                 Piece::Stdout(bytes) => stdout.extend_from_slice(bytes),
                 Piece::Stderr(bytes) => stderr.push(bytes),
@@ -141,7 +140,28 @@ impl Call {
         if status.success() {
             Ok(())
         } else {
-            Err(failed(&self.argv, status, last_lines(&tail.0, 3)))
+            Err(self.failed(status, last_lines(&tail.0, 3)))
+        }
+    }
+
+    /// The error of an exit status that is none of the good ones.
+    pub fn failed(&self, status: ExitStatus, stderr: &[u8]) -> EngineError {
+        failed(&self.argv, status, stderr)
+    }
+
+    /// The error of an answer that cannot be understood; its beginning is quoted.
+    pub fn garbage(&self, answer: &[u8]) -> EngineError {
+        let mut quoted = escape(&answer[..answer.len().min(QUOTED_BYTES)]);
+        if answer.len() > QUOTED_BYTES {
+            quoted.push('…');
+        }
+        EngineError::Garbage {
+            command: shorten(&self.argv),
+            answer: if quoted.is_empty() {
+                "nothing".into()
+            } else {
+                format!("`{quoted}`")
+            },
         }
     }
 
@@ -276,8 +296,12 @@ pub(super) fn own_group(argv: &[OsString]) -> Expression {
         .unchecked()
 }
 
-/// Kills a program of [`own_group`] with all its helpers.
+/// Kills a program of [`own_group`] with all its helpers, if it has not ended: its number may be
+/// another's by then.
 pub(super) fn kill_group(handle: &Handle) {
+    if !matches!(handle.try_wait(), Ok(None)) {
+        return;
+    }
     for pid in handle.pids() {
         if let Ok(pid) = i32::try_from(pid) {
             // It may have ended by itself a moment ago.
@@ -358,7 +382,8 @@ pub(super) fn one_line(stderr: &[u8]) -> String {
     for line in stderr.split(|&byte| byte == b'\n') {
         let line = line.trim_ascii();
         let line = line.strip_prefix(b"docker: ").unwrap_or(line);
-        let help = line.starts_with(b"See 'docker") || line.starts_with(b"Run 'docker");
+        let help = [&b"See 'docker"[..], b"Run 'docker", b"Usage:"];
+        let help = help.iter().any(|words| line.starts_with(words));
         if !line.is_empty() && !help {
             lines.push(escape(line));
         }
