@@ -4,11 +4,20 @@
 //! Invariants: every call has a deadline; nothing is given to a shell; a container that was created
 //! carries our labels, ends when its stdin ends, and is then removed by the engine itself.
 
+mod call;
+mod docker;
+mod host_image;
+mod host_process;
+mod seccomp;
 mod spec;
 
 use std::io::{Read, Write};
 use std::time::Duration;
 
+pub use call::{Answer, Call};
+pub use docker::Docker;
+pub use host_image::{host_binds, host_image};
+pub use host_process::HostProcess;
 pub use spec::{Bind, ContainerSpec, Hardening, Owner, SeccompProfile, Tmpfs};
 
 /// Which engine.
@@ -63,6 +72,15 @@ pub struct Image {
     pub id: String,
     /// Its size in bytes.
     pub size_bytes: u64,
+}
+
+/// An image that we made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundImage {
+    /// Its content's id, `sha256:…`.
+    pub id: String,
+    /// Its name with its tag; absent where a newer build took it.
+    pub reference: Option<String>,
 }
 
 /// A container that carries our labels.
@@ -155,6 +173,12 @@ pub trait Engine: Send + Sync {
     /// It is not there, may not be used, or does not answer in time.
     fn health(&self) -> Result<Health, EngineError>;
 
+    /// Whether it runs on this machine and sees its files.
+    ///
+    /// # Errors
+    /// Nothing tells where it is.
+    fn is_local(&self) -> Result<bool, EngineError>;
+
     /// Looks up an image by its reference; `None` where the engine does not have it.
     ///
     /// # Errors
@@ -162,7 +186,13 @@ pub trait Engine: Send + Sync {
     fn image(&self, reference: &str) -> Result<Option<Image>, EngineError>;
 
     /// The command line that `create` and `start` come to; `None` for an engine without one.
-    fn command_line(&self, spec: &ContainerSpec) -> Option<Vec<std::ffi::OsString>>;
+    ///
+    /// # Errors
+    /// The engine cannot be given such a container.
+    fn command_line(
+        &self,
+        spec: &ContainerSpec,
+    ) -> Result<Option<Vec<std::ffi::OsString>>, EngineError>;
 
     /// Makes a container, which does not run yet.
     ///
@@ -181,6 +211,18 @@ pub trait Engine: Send + Sync {
     /// # Errors
     /// The engine refuses, or does not answer in time.
     fn remove(&self, id: &str) -> Result<(), EngineError>;
+
+    /// The images that we made.
+    ///
+    /// # Errors
+    /// The engine does not answer.
+    fn images(&self) -> Result<Vec<FoundImage>, EngineError>;
+
+    /// Removes an image; one that is gone already is no error.
+    ///
+    /// # Errors
+    /// The engine refuses, as it does while a container uses it, or does not answer in time.
+    fn remove_image(&self, image: &FoundImage) -> Result<(), EngineError>;
 }
 
 /// One container. Dropping it closes nothing and removes nothing: close its stdin, or kill it.

@@ -1,0 +1,264 @@
+//! A container's spec as `docker run …`. Pure, and the one place that knows docker's options.
+//!
+//! Every option and its value are one argument, `--option=value`, and the image's reference is
+//! checked: so no string of a spec can become an option, whatever it begins with. Docker takes text,
+//! not bytes: what is not UTF-8 would silently become something else and is refused.
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+
+use super::super::{Bind, ContainerSpec, EngineError, Tmpfs};
+use super::mounts::Mount;
+use crate::model::{ByteText, escape};
+
+/// How this command line says that what is mounted below a bind's source stays outside. Docker 25
+/// brought the new way, docker 29 removed the old one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AloneOption {
+    /// `bind-nonrecursive`
+    Old,
+    /// `bind-recursive=disabled`
+    New,
+}
+
+/// The arguments after the program: `run …`.
+///
+/// # Errors
+/// A string of the spec cannot be given to docker as it is.
+pub fn run(
+    spec: &ContainerSpec,
+    mounts: &[Mount],
+    alone: AloneOption,
+    seccomp: &Path,
+) -> Result<Vec<OsString>, EngineError> {
+    let hardening = &spec.hardening;
+    let mut arguments = Arguments(vec!["run".into(), "--rm".into(), "--interactive".into()]);
+    if spec.terminal {
+        arguments.flag("--tty");
+    }
+    // The launcher decides what a signal means for its containers.
+    arguments.flag("--sig-proxy=false");
+    arguments.option("--name", name(&spec.name)?);
+    for (key, value) in spec.owner.labels() {
+        arguments.option("--label", format!("{key}={value}"));
+    }
+    arguments.flag("--pull=never");
+    if hardening.no_network {
+        arguments.flag("--network=none");
+    }
+    if hardening.read_only_root {
+        arguments.flag("--read-only");
+    }
+    if hardening.drop_capabilities {
+        arguments.flag("--cap-drop=ALL");
+    }
+    if hardening.no_new_privileges {
+        arguments.flag("--security-opt=no-new-privileges:true");
+    }
+    let mut profile = OsString::from("seccomp=");
+    profile.push(seccomp);
+    arguments.option("--security-opt", profile);
+    let (user, group) = hardening.user;
+    arguments.option("--user", format!("{user}:{group}"));
+    if hardening.private_cgroup {
+        arguments.flag("--cgroupns=private");
+    }
+    if hardening.private_ipc {
+        arguments.flag("--ipc=private");
+    }
+    arguments.option("--shm-size", spec.shm_bytes.to_string());
+    arguments.option("--pids-limit", spec.pids.to_string());
+    arguments.option("--memory", spec.memory_bytes.to_string());
+    // Without it a container may swap as much again.
+    arguments.option("--memory-swap", spec.memory_bytes.to_string());
+    arguments.option("--cpus", cpus(spec.cpus)?);
+    let files = spec.open_files;
+    arguments.option("--ulimit", format!("nofile={files}:{files}"));
+    if hardening.no_core_files {
+        arguments.flag("--ulimit=core=0:0");
+    }
+    for place in &spec.tmpfs {
+        arguments.option("--tmpfs", tmpfs(place)?);
+    }
+    for mount in mounts {
+        arguments.option("--mount", bind(&mount.bind, mount.alone.then_some(alone))?);
+    }
+    if hardening.no_log {
+        arguments.flag("--log-driver=none");
+    }
+    arguments.flag("--no-healthcheck");
+    arguments.flag("--restart=no");
+    arguments.flag("--stop-timeout=2");
+    arguments.flag("--hostname=docker-test");
+    for (key, value) in &hardening.sysctls {
+        arguments.option("--sysctl", format!("{key}={value}"));
+    }
+    for (key, value) in &spec.environment {
+        arguments.option("--env", variable(key, value)?);
+    }
+    arguments.option("--workdir", absolute("working directory", &spec.directory)?);
+    let [program, rest @ ..] = spec.argv.as_slice() else {
+        return Err(refused("command", OsStr::new(""), "it is empty"));
+    };
+    if program.is_empty() {
+        return Err(refused("program", program, "it is empty"));
+    }
+    arguments.option("--entrypoint", text("program", program)?);
+    arguments.0.push(image(&spec.image)?.into());
+    for argument in rest {
+        arguments.0.push(text("argument", argument)?.into());
+    }
+    Ok(arguments.0)
+}
+
+struct Arguments(Vec<OsString>);
+
+impl Arguments {
+    fn flag(&mut self, flag: &str) {
+        self.0.push(flag.into());
+    }
+
+    fn option(&mut self, option: &str, value: impl AsRef<OsStr>) {
+        let mut argument = OsString::from(option);
+        argument.push("=");
+        argument.push(value);
+        self.0.push(argument);
+    }
+}
+
+fn name(name: &str) -> Result<&str, EngineError> {
+    let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+    if name.len() >= 2
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.chars().all(inner)
+    {
+        Ok(name)
+    } else {
+        Err(refused(
+            "container name",
+            OsStr::new(name),
+            "it is not made of letters, digits, `_`, `.` and `-`",
+        ))
+    }
+}
+
+/// Checks a reference for what matters here; docker checks its form.
+pub fn image(reference: &str) -> Result<&str, EngineError> {
+    let reason = if reference.is_empty() {
+        "it is empty"
+    } else if reference.starts_with('-') {
+        "it begins with `-`"
+    } else if reference.contains(|c: char| c.is_control() || c.is_whitespace()) {
+        "it has a blank or a control character"
+    } else {
+        return Ok(reference);
+    };
+    Err(refused("image", OsStr::new(reference), reason))
+}
+
+fn cpus(cpus: f64) -> Result<String, EngineError> {
+    if !(cpus.is_finite() && cpus >= 0.01) {
+        return Err(refused(
+            "number of processors",
+            OsStr::new(&cpus.to_string()),
+            "it must be at least 0.01",
+        ));
+    }
+    // Docker refuses more than nine decimals, and the kernel knows two or three.
+    let fixed = format!("{cpus:.3}");
+    Ok(fixed.trim_end_matches('0').trim_end_matches('.').into())
+}
+
+fn tmpfs(place: &Tmpfs) -> Result<String, EngineError> {
+    let target = absolute("tmpfs", &place.target)?;
+    if target.contains(':') {
+        return Err(refused("tmpfs", OsStr::new(target), "it has a colon"));
+    }
+    Ok(format!(
+        "{target}:rw,nosuid,nodev,{},size={},nr_inodes={},mode=1777",
+        if place.exec { "exec" } else { "noexec" },
+        place.size_bytes,
+        place.inodes,
+    ))
+}
+
+fn bind(bind: &Bind, alone: Option<AloneOption>) -> Result<String, EngineError> {
+    let mut fields = vec!["type=bind".to_string()];
+    for (key, path) in [("source", &bind.source), ("target", &bind.target)] {
+        let path = absolute("path", text("path", path.as_os_str())?)?;
+        // Docker's reader of such lists turns it into a line feed, which is another path.
+        if path.contains("\r\n") {
+            return Err(refused(
+                "path",
+                OsStr::new(path),
+                "it has a carriage return before a line feed",
+            ));
+        }
+        fields.push(csv_field(&format!("{key}={path}")));
+    }
+    fields.push("readonly".into());
+    match alone {
+        None => {}
+        Some(AloneOption::Old) => fields.push("bind-nonrecursive".into()),
+        Some(AloneOption::New) => fields.push("bind-recursive=disabled".into()),
+    }
+    Ok(fields.join(","))
+}
+
+/// A field of a comma-separated list, quoted as RFC 4180 has it where it must be.
+fn csv_field(field: &str) -> String {
+    if field.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", field.replace('"', "\"\""))
+    } else {
+        field.into()
+    }
+}
+
+fn variable(key: &OsStr, value: &OsStr) -> Result<String, EngineError> {
+    let name = text("environment variable", key)?;
+    // Without a name docker fails, and without `=` it would take the value from our environment.
+    if name.is_empty() || name.contains('=') {
+        return Err(refused(
+            "environment variable",
+            key,
+            "its name is empty or has a `=`",
+        ));
+    }
+    let value = text(
+        &format!(
+            "value of the environment variable `{}`",
+            ByteText::from(key)
+        ),
+        value,
+    )?;
+    Ok(format!("{name}={value}"))
+}
+
+fn absolute<'a>(what: &str, path: &'a str) -> Result<&'a str, EngineError> {
+    if path.contains('\0') {
+        Err(refused(what, OsStr::new(path), "it has a NUL byte"))
+    } else if path.starts_with('/') {
+        Ok(path)
+    } else {
+        Err(refused(what, OsStr::new(path), "it is not absolute"))
+    }
+}
+
+fn text<'a>(what: &str, value: &'a OsStr) -> Result<&'a str, EngineError> {
+    match value.to_str() {
+        None => Err(refused(what, value, "it is not UTF-8")),
+        Some(text) if text.contains('\0') => Err(refused(what, value, "it has a NUL byte")),
+        Some(text) => Ok(text),
+    }
+}
+
+fn refused(what: &str, value: &OsStr, reason: &str) -> EngineError {
+    use std::os::unix::ffi::OsStrExt;
+    EngineError::Other(format!(
+        "the {what} `{}` cannot be given to docker: {reason}",
+        escape(value.as_bytes())
+    ))
+}
+
+#[cfg(test)]
+mod tests;

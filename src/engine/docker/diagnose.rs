@@ -1,0 +1,173 @@
+//! What docker's own words mean, and what to do about it. Pure.
+//!
+//! No call asks the engine for its health beforehand: that would cost every run. A call that fails
+//! is diagnosed instead.
+
+use super::super::EngineError;
+
+/// Words of docker's, what they mean, and the way out. The first line that fits counts.
+const KNOWN: &[(&[&str], &str)] = &[
+    (
+        &[
+            "permission denied while trying to connect",
+            "connect: permission denied",
+        ],
+        "let your user use docker (`sudo usermod -aG docker $USER`, then log in again), or use rootless docker",
+    ),
+    (
+        &[
+            "unable to resolve docker endpoint",
+            "context not found",
+            "unable to parse docker host",
+            "invalid bind address",
+            "no such host",
+        ],
+        "check DOCKER_HOST and `docker context ls`",
+    ),
+    (
+        &[
+            "Cannot connect to the Docker daemon",
+            "Is the docker daemon running",
+            "error during connect",
+            "failed to connect to the docker API",
+        ],
+        "start docker (`sudo systemctl start docker`), or set DOCKER_HOST to its socket",
+    ),
+    (
+        &["No such image", "Unable to find image"],
+        "`docker-test build` makes our images; any other must be there: nothing is pulled by itself",
+    ),
+    (
+        &[
+            "unknown flag",
+            "unknown shorthand flag",
+            "is not a docker command",
+        ],
+        "docker-test needs Docker 20.10 or newer, and its own command line",
+    ),
+    (
+        &["seccomp"],
+        "the engine must support seccomp profiles; `docker-test doctor` tells what it supports",
+    ),
+    (
+        &["bind source path does not exist"],
+        "does the engine run on this machine? It must see the project's folder",
+    ),
+];
+
+/// The words that mean that the engine itself is not there.
+const NOT_THERE: usize = 3;
+
+/// Gives a failed call its meaning, where docker's words are known.
+pub fn explain(error: EngineError) -> EngineError {
+    let EngineError::Failed { stderr, .. } = &error else {
+        return error;
+    };
+    match known(stderr) {
+        Some(index) => EngineError::Unavailable {
+            message: format!("docker: {stderr}"),
+            hint: KNOWN[index].1.into(),
+        },
+        None => error,
+    }
+}
+
+/// Whether the engine's words say that it is not there or does not let us in.
+pub fn not_there(stderr: &str) -> bool {
+    known(stderr).is_some_and(|index| index < NOT_THERE)
+}
+
+/// Whether the engine's words say that there is no such container or image.
+pub fn no_such(stderr: &str, noun: &str) -> bool {
+    stderr
+        .to_ascii_lowercase()
+        .contains(&format!("no such {noun}"))
+}
+
+fn known(stderr: &str) -> Option<usize> {
+    KNOWN
+        .iter()
+        .position(|(words, _)| words.iter().any(|word| stderr.contains(word)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn explained(stderr: &str) -> EngineError {
+        explain(EngineError::Failed {
+            command: "docker run".into(),
+            status: "exit status 125".into(),
+            stderr: stderr.into(),
+        })
+    }
+
+    #[test]
+    fn known_words_get_a_way_out() {
+        for (stderr, hint, gone) in [
+            (
+                "permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock: Head \"http://%2Fvar%2Frun%2Fdocker.sock/_ping\": dial unix /var/run/docker.sock: connect: permission denied",
+                "usermod",
+                true,
+            ),
+            (
+                "Got permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock",
+                "usermod",
+                true,
+            ),
+            (
+                "Cannot connect to the Docker daemon at unix:///nonexist.sock. Is the docker daemon running?",
+                "systemctl start docker",
+                true,
+            ),
+            (
+                "error during connect: Head \"http://garbage:2375/_ping\": dial tcp: lookup garbage: no such host",
+                "DOCKER_HOST",
+                true,
+            ),
+            (
+                "Failed to initialize: unable to resolve docker endpoint: context \"nosuch\": context not found",
+                "docker context ls",
+                true,
+            ),
+            (
+                "Error response from daemon: No such image: nosuch:1",
+                "docker-test build",
+                false,
+            ),
+            ("unknown flag: --cgroupns", "20.10", false),
+            (
+                "opening seccomp profile (/nonexist) failed: open /nonexist: no such file or directory",
+                "seccomp",
+                false,
+            ),
+        ] {
+            match explained(stderr) {
+                EngineError::Unavailable { message, hint: way } => {
+                    assert!(message.contains(stderr) && way.contains(hint), "{way}");
+                }
+                other => panic!("{other}"),
+            }
+            assert_eq!(not_there(stderr), gone, "{stderr}");
+        }
+    }
+
+    #[test]
+    fn unknown_words_stay_as_they_are() {
+        let error = explained("Error response from daemon: Minimum memory limit allowed is 6MB");
+        assert!(matches!(error, EngineError::Failed { .. }), "{error}");
+    }
+
+    #[test]
+    fn absence_is_recognised_in_any_case() {
+        assert!(no_such(
+            "Error response from daemon: No such container: x",
+            "container"
+        ));
+        assert!(no_such(
+            "error: no such image: x: No such image: x:latest",
+            "image"
+        ));
+        assert!(!no_such("Error: No such container: x", "image"));
+    }
+}

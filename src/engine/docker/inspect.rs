@@ -1,0 +1,277 @@
+//! What of ours the engine has, and how to remove it. Answers are read strictly: what is removed is
+//! named by an id that has the form of one.
+
+use std::collections::BTreeMap;
+
+use super::super::call::{Answer, Call, one_line};
+use super::super::spec::LABEL;
+use super::super::{EngineError, Found, FoundImage, Image, Owner};
+use super::{Docker, argv, diagnose};
+
+/// Labels that say whose a container is, in the order of the columns asked for.
+const OWNER: [&str; 4] = ["run", "boot", "pid", "pid-start"];
+
+/// The containers that carry our labels.
+///
+/// # Errors
+/// The engine does not answer, or not as it should.
+pub fn containers(docker: &Docker) -> Result<Vec<Found>, EngineError> {
+    let filter = format!("label={LABEL}.run");
+    let mut columns = "[{{json .ID}},{{json .Names}}".to_string();
+    for key in OWNER {
+        columns.push_str(&format!(",{{{{json (.Label \"{LABEL}.{key}\")}}}}"));
+    }
+    columns.push(']');
+    let call = docker.call([
+        "ps",
+        "--all",
+        "--no-trunc",
+        "--filter",
+        &filter,
+        "--format",
+        &columns,
+    ]);
+    rows(&call, &docker.run(&call)?, |columns: [String; 6]| {
+        let [id, name, labels @ ..] = columns;
+        let labels: BTreeMap<String, String> = OWNER
+            .iter()
+            .map(|key| format!("{LABEL}.{key}"))
+            .zip(labels)
+            .collect();
+        is_hex_id(&id).then(|| Found {
+            id,
+            name,
+            owner: Owner::from_labels(&labels),
+        })
+    })
+}
+
+/// Removes a container, running or not. Whether it was there.
+///
+/// # Errors
+/// The engine refuses, or does not answer in time.
+pub fn remove_container(docker: &Docker, id: &str) -> Result<bool, EngineError> {
+    let call = docker.call(["rm", "--force", "--", id]);
+    let answer = call.answer()?;
+    let stderr = one_line(&answer.stderr);
+    if answer.status.success() {
+        // Newer command lines succeed with a container that is not there, and print no name then.
+        Ok(!answer.stdout.trim_ascii().is_empty())
+    } else if stderr.contains("is already in progress") {
+        Ok(true)
+    } else if diagnose::no_such(&stderr, "container") {
+        Ok(false)
+    } else {
+        Err(docker.failed(&call, &answer))
+    }
+}
+
+/// Looks up an image.
+///
+/// # Errors
+/// The engine does not answer, or not as it should.
+pub fn image(docker: &Docker, reference: &str) -> Result<Option<Image>, EngineError> {
+    let call = docker.call([
+        "image",
+        "inspect",
+        "--format",
+        "[{{json .Id}},{{json .Size}}]",
+        "--",
+        argv::image(reference)?,
+    ]);
+    let answer = call.answer()?;
+    if !answer.status.success() {
+        return absent(docker, &call, &answer).map(|()| None);
+    }
+    let found = rows(&call, &answer.stdout, |(id, size_bytes): (String, u64)| {
+        is_image_id(&id).then_some(Image { id, size_bytes })
+    })?;
+    match <[Image; 1]>::try_from(found) {
+        Ok([image]) => Ok(Some(image)),
+        Err(_) => Err(call.garbage(&answer.stdout)),
+    }
+}
+
+/// The images that we made: those that carry our label and our name, and those that lost their
+/// name to a newer build. A user's image that is built on ours has the label too, and its own name.
+///
+/// # Errors
+/// The engine does not answer, or not as it should.
+pub fn images(docker: &Docker) -> Result<Vec<FoundImage>, EngineError> {
+    let filter = format!("label={LABEL}.image");
+    let call = docker.call([
+        "image",
+        "ls",
+        "--no-trunc",
+        "--filter",
+        &filter,
+        "--format",
+        "[{{json .ID}},{{json .Repository}},{{json .Tag}}]",
+    ]);
+    let all = rows(&call, &docker.run(&call)?, |columns: [String; 3]| {
+        let [id, repository, tag] = columns;
+        is_image_id(&id).then_some((id, repository, tag))
+    })?;
+    Ok(all
+        .into_iter()
+        .filter_map(|(id, repository, tag)| {
+            let nameless = repository == "<none>";
+            (nameless || repository.starts_with("docker-test/")).then(|| FoundImage {
+                reference: (!nameless && tag != "<none>").then(|| format!("{repository}:{tag}")),
+                id,
+            })
+        })
+        .collect())
+}
+
+/// Removes an image; one that is gone already is no error.
+///
+/// # Errors
+/// The engine refuses, as it does while a container uses it, or does not answer in time.
+pub fn remove_image(docker: &Docker, image: &FoundImage) -> Result<(), EngineError> {
+    let name = image.reference.as_deref().unwrap_or(&image.id);
+    let call = docker.call(["image", "rm", "--", argv::image(name)?]);
+    let answer = call.answer()?;
+    if answer.status.success() {
+        Ok(())
+    } else {
+        absent(docker, &call, &answer)
+    }
+}
+
+/// Nothing where a failure says that there is no such image, else the failure.
+fn absent(docker: &Docker, call: &Call, answer: &Answer) -> Result<(), EngineError> {
+    if diagnose::no_such(&one_line(&answer.stderr), "image") {
+        Ok(())
+    } else {
+        Err(docker.failed(call, answer))
+    }
+}
+
+/// One row a line, each a JSON array of columns.
+fn rows<C: serde::de::DeserializeOwned, T>(
+    call: &Call,
+    stdout: &[u8],
+    read: impl Fn(C) -> Option<T>,
+) -> Result<Vec<T>, EngineError> {
+    stdout
+        .split(|&byte| byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(|line| {
+            serde_json::from_slice(line)
+                .ok()
+                .and_then(&read)
+                .ok_or_else(|| call.garbage(line))
+        })
+        .collect()
+}
+
+fn is_hex_id(id: &str) -> bool {
+    id.len() == 64
+        && id
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn is_image_id(id: &str) -> bool {
+    id.strip_prefix("sha256:").is_some_and(is_hex_id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Engine;
+    use crate::engine::docker::fake::Fake;
+
+    const ID: &str = "df60ebb59db0c0b2fa48ef53303716e36edb0de369dd550d3365971890975d6e";
+
+    #[test]
+    fn containers_with_and_without_a_proper_owner() {
+        let fake = Fake::new(&format!(
+            "echo '[\"{ID}\",\"a\",\"r\",\"b\",\"1\",\"2\"]'; echo '[\"{ID}\",\"b\",\"r,x=1\",\"\",\"-1\",\"\"]'"
+        ));
+        let found = fake.docker().inspect().unwrap();
+        assert_eq!(
+            found[0].owner,
+            Some(Owner {
+                run: "r".into(),
+                boot: "b".into(),
+                pid: 1,
+                pid_start: 2
+            })
+        );
+        assert_eq!((found[1].name.as_str(), &found[1].owner), ("b", &None));
+        let call = &fake.calls()[0];
+        assert!(
+            call.contains(&"label=dev.docker-test.run".to_string()),
+            "{call:?}"
+        );
+    }
+
+    #[test]
+    fn anything_but_rows_with_ids_is_garbage() {
+        for line in [
+            "WARNING: it is late".to_string(),
+            format!("\\033[31m{ID}"),
+            format!("[\"{}\",\"a\",\"\",\"\",\"\",\"\"]", &ID[1..]),
+            format!("[\"--privileged{}\",\"a\",\"\",\"\",\"\",\"\"]", &ID[12..]),
+            format!("[\"{ID}\",\"a\"]"),
+            format!("[\"{ID}\",\"a\",\"\",\"\",\"\""),
+        ] {
+            let error = Fake::new(&format!("printf '%b\\n' '{line}'"))
+                .docker()
+                .inspect()
+                .unwrap_err();
+            assert!(matches!(error, EngineError::Garbage { .. }), "{error}");
+            assert!(!error.to_string().contains('\x1b'));
+        }
+    }
+
+    #[test]
+    fn a_container_that_is_gone_is_removed() {
+        for script in [
+            "echo 'Error: No such container: x' >&2; exit 1",
+            "echo 'Error response from daemon: removal of container x is already in progress' >&2; exit 1",
+            "echo 'Error response from daemon: No such container: x' >&2",
+            "echo x",
+        ] {
+            let fake = Fake::new(script);
+            fake.docker().remove("x").unwrap();
+            assert_eq!(fake.calls(), [["rm", "--force", "--", "x"]]);
+        }
+        let error = Fake::new("echo 'Error: in use' >&2; exit 1")
+            .docker()
+            .remove("x")
+            .unwrap_err();
+        assert!(matches!(error, EngineError::Failed { .. }), "{error}");
+    }
+
+    #[test]
+    fn an_image_is_there_or_not() {
+        let there = Fake::new(&format!("echo '[\"sha256:{ID}\",42]'"));
+        assert_eq!(there.docker().image("a:1").unwrap().unwrap().size_bytes, 42);
+        let missing = Fake::new("echo 'Error: No such image: a:1' >&2; exit 1");
+        assert_eq!(missing.docker().image("a:1").unwrap(), None);
+        let silent = Fake::new("true");
+        let error = silent.docker().image("a:1").unwrap_err();
+        assert!(matches!(error, EngineError::Garbage { .. }), "{error}");
+        let down = Fake::new("echo 'Cannot connect to the Docker daemon' >&2; exit 1");
+        let error = down.docker().image("a:1").unwrap_err();
+        assert!(matches!(error, EngineError::Unavailable { .. }), "{error}");
+        down.docker().image("--help").unwrap_err();
+        assert_eq!(down.calls().len(), 1);
+    }
+
+    #[test]
+    fn only_images_of_our_name_or_of_none_are_ours() {
+        let fake = Fake::new(&format!(
+            "for name in docker-test/isolation '<none>' mine/derived; do echo \"[\\\"sha256:{ID}\\\",\\\"$name\\\",\\\"1\\\"]\"; done"
+        ));
+        let found = fake.docker().images().unwrap();
+        let names: Vec<_> = found
+            .iter()
+            .map(|image| image.reference.as_deref())
+            .collect();
+        assert_eq!(names, [Some("docker-test/isolation:1"), None]);
+    }
+}

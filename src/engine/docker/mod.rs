@@ -1,0 +1,196 @@
+//! Docker, through its command line: any engine, context and credential that works for `docker`
+//! works here too.
+//!
+//! A container is one `docker run` and nothing before it: what is wrong is diagnosed when it fails.
+//! Its stdin is the dead man's switch: a launcher that dies closes it, the worker exits, and `--rm`
+//! removes the container.
+
+mod argv;
+mod container;
+mod diagnose;
+mod ending;
+#[cfg(test)]
+pub(super) mod fake;
+mod health;
+mod inspect;
+mod mounts;
+#[cfg(test)]
+mod real_tests;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use self::argv::AloneOption;
+use self::container::DockerContainer;
+use super::call::{Answer, Call};
+use super::{
+    Capabilities, Container, ContainerSpec, Engine, EngineError, EngineKind, Found, FoundImage,
+    Health, Image, seccomp,
+};
+
+/// Deadline of a call. An engine that has no answer by then is hanging.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// The docker engine.
+#[derive(Clone, Debug)]
+pub struct Docker {
+    program: OsString,
+    limit: Duration,
+    cache_folder: Option<PathBuf>,
+    alone: Arc<OnceLock<AloneOption>>,
+}
+
+impl Docker {
+    /// The engine behind `program`, usually `docker`. Asks it nothing yet.
+    pub fn new(program: impl Into<OsString>) -> Self {
+        Docker {
+            program: program.into(),
+            limit: LIMIT,
+            cache_folder: seccomp::cache_folder(
+                std::env::var_os("XDG_CACHE_HOME"),
+                std::env::var_os("HOME"),
+            ),
+            alone: Arc::default(),
+        }
+    }
+
+    /// Gives every call another deadline.
+    pub fn with_limit(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// Keeps the seccomp profiles in another folder.
+    pub fn with_cache_folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.cache_folder = Some(folder.into());
+        self
+    }
+
+    /// A call of the command line with these arguments, for what is docker's alone, such as builds.
+    pub fn call<I, S>(&self, arguments: I) -> Call
+    where
+        I: IntoIterator<Item = S>,
+        S: Into<OsString>,
+    {
+        self.call_within(arguments, self.limit)
+    }
+
+    /// A call with a deadline of its own.
+    pub fn call_within<I, S>(&self, arguments: I, limit: Duration) -> Call
+    where
+        I: IntoIterator<Item = S>,
+        S: Into<OsString>,
+    {
+        Call::new(&self.program, arguments, limit)
+    }
+
+    /// What a successful call printed.
+    ///
+    /// # Errors
+    /// As [`Call::run`], with the meaning of docker's words where they are known.
+    pub fn run(&self, call: &Call) -> Result<Vec<u8>, EngineError> {
+        let answer = call.answer()?;
+        if answer.status.success() {
+            Ok(answer.stdout)
+        } else {
+            Err(self.failed(call, &answer))
+        }
+    }
+
+    fn failed(&self, call: &Call, answer: &Answer) -> EngineError {
+        diagnose::explain(call.failed(answer.status, &answer.stderr))
+    }
+
+    fn argv(&self, spec: &ContainerSpec) -> Result<Vec<OsString>, EngineError> {
+        let mounts = mounts::split(&spec.binds, &mounts::mount_points(), |path| {
+            std::fs::canonicalize(path).ok()
+        });
+        let alone = if mounts.iter().any(|mount| mount.alone) {
+            self.alone_option()?
+        } else {
+            AloneOption::New
+        };
+        let profile = seccomp::file(spec.hardening.seccomp, self.cache_folder.as_deref())?;
+        let mut argv = vec![self.program.clone()];
+        argv.extend(argv::run(spec, &mounts, alone, &profile)?);
+        Ok(argv)
+    }
+
+    /// Which word the command line has for a bind alone. Asked only where one is needed, and once;
+    /// no engine is asked.
+    fn alone_option(&self) -> Result<AloneOption, EngineError> {
+        if let Some(&known) = self.alone.get() {
+            return Ok(known);
+        }
+        let call = self.call(["--version"]);
+        let answer = self.run(&call)?;
+        let major = std::str::from_utf8(&answer)
+            .ok()
+            .and_then(|text| text.strip_prefix("Docker version "))
+            .and_then(|text| text.split('.').next())
+            .and_then(|major| major.parse::<u32>().ok())
+            .ok_or_else(|| call.garbage(&answer))?;
+        let option = if major >= 25 {
+            AloneOption::New
+        } else {
+            AloneOption::Old
+        };
+        Ok(*self.alone.get_or_init(|| option))
+    }
+}
+
+impl Engine for Docker {
+    fn kind(&self) -> EngineKind {
+        EngineKind::Docker
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            isolates: true,
+            images: true,
+        }
+    }
+
+    fn health(&self) -> Result<Health, EngineError> {
+        health::health(self)
+    }
+
+    fn is_local(&self) -> Result<bool, EngineError> {
+        Ok(health::is_local(&health::endpoint(self)?))
+    }
+
+    fn image(&self, reference: &str) -> Result<Option<Image>, EngineError> {
+        inspect::image(self, reference)
+    }
+
+    fn command_line(&self, spec: &ContainerSpec) -> Result<Option<Vec<OsString>>, EngineError> {
+        self.argv(spec).map(Some)
+    }
+
+    fn create(&self, spec: &ContainerSpec) -> Result<Box<dyn Container>, EngineError> {
+        let argv = self.argv(spec)?;
+        Ok(Box::new(DockerContainer::new(
+            self.clone(),
+            spec.name.clone(),
+            argv,
+        )))
+    }
+
+    fn inspect(&self) -> Result<Vec<Found>, EngineError> {
+        inspect::containers(self)
+    }
+
+    fn remove(&self, id: &str) -> Result<(), EngineError> {
+        inspect::remove_container(self, id).map(|_| ())
+    }
+
+    fn images(&self) -> Result<Vec<FoundImage>, EngineError> {
+        inspect::images(self)
+    }
+
+    fn remove_image(&self, image: &FoundImage) -> Result<(), EngineError> {
+        inspect::remove_image(self, image)
+    }
+}

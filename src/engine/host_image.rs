@@ -1,0 +1,227 @@
+//! `image: host`: an empty image, with the host's own programs mounted into it read-only. A machine
+//! without a registry runs its tests in full container isolation this way.
+
+use std::path::{Path, PathBuf};
+
+use tar::{Builder, EntryType, Header};
+
+use super::spec::LABEL;
+use super::{Bind, Docker, Engine, EngineError};
+
+/// Programs and libraries of the host.
+const SYSTEM: [&str; 7] = [
+    "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32",
+];
+
+/// What programs need of /etc: where things are, certificates, names of protocols; nothing that
+/// tells who uses this machine.
+const ETC: [&str; 20] = [
+    "alternatives",
+    "ca-certificates",
+    "ca-certificates.conf",
+    "crypto-policies",
+    "fonts",
+    "ld.so.cache",
+    "ld.so.conf",
+    "ld.so.conf.d",
+    "localtime",
+    "magic",
+    "mime.types",
+    "pki/ca-trust",
+    "pki/tls/certs",
+    "protocols",
+    "services",
+    "ssl/certs",
+    "ssl/openssl.cnf",
+    "terminfo",
+    "timezone",
+    "xml",
+];
+
+/// Language runtimes whose settings lie in folders of these names: `/etc/java-17-openjdk`.
+const ETC_PREFIXES: [&str; 4] = ["java", "perl", "php", "python"];
+
+const PASSWD: &str = "root:x:0:0:root:/:/bin/sh
+testuser:x:1001:1001:testuser:/home/testuser:/bin/sh
+nobody:x:65534:65534:nobody:/:/bin/false
+";
+const GROUP: &str = "root:x:0:\ntestuser:x:1001:\nnogroup:x:65534:\n";
+const NSSWITCH: &str = "passwd: files\ngroup: files\nhosts: files dns\n";
+const HOSTS: &str = "127.0.0.1 localhost docker-test\n::1 localhost\n";
+
+/// The image's reference.
+pub fn reference() -> String {
+    format!("docker-test/host:{}", env!("CARGO_PKG_VERSION"))
+}
+
+/// The reference of the empty image, which is made where it is missing.
+///
+/// # Errors
+/// The engine does not answer, or is on another machine, whose programs are not ours.
+pub fn host_image(docker: &Docker) -> Result<String, EngineError> {
+    if !docker.is_local()? {
+        return Err(EngineError::Unavailable {
+            message:
+                "the image `host` needs an engine on this machine: its programs are this machine's"
+                    .into(),
+            hint:
+                "choose another image, or another engine with DOCKER_HOST or `docker context use`"
+                    .into(),
+        });
+    }
+    let reference = reference();
+    if docker.image(&reference)?.is_none() {
+        make(docker, &reference)?;
+    }
+    Ok(reference)
+}
+
+/// Makes the empty image under this reference.
+fn make(docker: &Docker, reference: &str) -> Result<(), EngineError> {
+    let label = format!("LABEL {LABEL}.image=host");
+    let version = format!(
+        "LABEL org.opencontainers.image.version={}",
+        env!("CARGO_PKG_VERSION")
+    );
+    let root = root_filesystem()
+        .map_err(|error| EngineError::Other(format!("cannot make the image `host`: {error}")))?;
+    let call = docker
+        .call([
+            "import",
+            "--change",
+            &label,
+            "--change",
+            &version,
+            "--change",
+            "USER 1001:1001",
+            "--change",
+            "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "-",
+            reference,
+        ])
+        .stdin(root);
+    docker.run(&call).map(|_| ())
+}
+
+/// The image's files, as a tar archive: the same bytes every time.
+fn root_filesystem() -> std::io::Result<Vec<u8>> {
+    let mut tar = Builder::new(Vec::new());
+    for (folder, mode) in [
+        ("bin/", 0o755),
+        ("dev/", 0o755),
+        ("etc/", 0o755),
+        ("home/", 0o1777),
+        ("proc/", 0o755),
+        ("run/", 0o755),
+        ("sbin/", 0o755),
+        ("sys/", 0o755),
+        ("tmp/", 0o1777),
+        ("usr/", 0o755),
+        ("var/", 0o755),
+        ("work/", 0o755),
+    ] {
+        let mut header = header(EntryType::Directory, mode, 0);
+        tar.append_data(&mut header, folder, std::io::empty())?;
+    }
+    for (path, text) in [
+        ("etc/group", GROUP),
+        ("etc/hosts", HOSTS),
+        ("etc/nsswitch.conf", NSSWITCH),
+        ("etc/passwd", PASSWD),
+    ] {
+        let mut header = header(EntryType::Regular, 0o644, text.len() as u64);
+        tar.append_data(&mut header, path, text.as_bytes())?;
+    }
+    // Programs that keep large temporary files look there.
+    let mut header = header(EntryType::Symlink, 0o777, 0);
+    tar.append_link(&mut header, "var/tmp", "/tmp")?;
+    tar.into_inner()
+}
+
+fn header(kind: EntryType, mode: u32, size: u64) -> Header {
+    let mut header = Header::new_gnu();
+    header.set_entry_type(kind);
+    header.set_mode(mode);
+    header.set_size(size);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header
+}
+
+/// What of the host a container of the image `host` sees.
+pub fn host_binds() -> Vec<Bind> {
+    let etc = std::fs::read_dir("/etc")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    binds(etc, |path| std::fs::canonicalize(path).ok())
+}
+
+/// The binds for an /etc with these entries. A link is bound as what it leads to: `/bin` is the
+/// host's `/usr/bin` where the two are one.
+fn binds(mut etc: Vec<String>, resolve: impl Fn(&Path) -> Option<PathBuf>) -> Vec<Bind> {
+    etc.retain(|name| ETC_PREFIXES.iter().any(|prefix| name.starts_with(prefix)));
+    etc.sort();
+    let known = ETC.iter().map(|name| name.to_string());
+    let etc = known.chain(etc).map(|name| Path::new("/etc").join(name));
+    SYSTEM
+        .iter()
+        .map(PathBuf::from)
+        .chain(etc)
+        .filter_map(|target| {
+            let source = resolve(&target)?;
+            Some(Bind { source, target })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_not_bound_and_links_are_followed() {
+        let resolve = |path: &Path| match path.to_str()? {
+            "/usr" | "/etc/ld.so.cache" | "/etc/java-17" => Some(path.into()),
+            "/bin" => Some("/usr/bin".into()),
+            _ => None,
+        };
+        let etc = ["shadow", "java-17", "javascript"]
+            .map(String::from)
+            .to_vec();
+        let found: Vec<_> = binds(etc, resolve)
+            .into_iter()
+            .map(|bind| format!("{} {}", bind.source.display(), bind.target.display()))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                "/usr /usr",
+                "/usr/bin /bin",
+                "/etc/ld.so.cache /etc/ld.so.cache",
+                "/etc/java-17 /etc/java-17"
+            ]
+        );
+    }
+
+    #[test]
+    fn the_root_is_the_same_every_time_and_has_a_user() {
+        let root = root_filesystem().unwrap();
+        assert_eq!(root, root_filesystem().unwrap());
+        let mut archive = tar::Archive::new(root.as_slice());
+        let modes: Vec<(PathBuf, u32)> = archive
+            .entries()
+            .unwrap()
+            .map(|entry| {
+                let entry = entry.unwrap();
+                (entry.path().unwrap().into(), entry.header().mode().unwrap())
+            })
+            .collect();
+        assert!(modes.contains(&("tmp/".into(), 0o1777)));
+        assert!(modes.contains(&("etc/passwd".into(), 0o644)));
+        assert!(PASSWD.contains("testuser:x:1001:1001:"));
+    }
+}

@@ -1,0 +1,146 @@
+//! The two pinned lists of system calls as files: docker's command line reads a profile from a file,
+//! and the program carries its own.
+
+use std::ffi::OsString;
+use std::fs::DirBuilder;
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use nix::unistd::getuid;
+use sha2::{Digest, Sha256};
+
+use super::{EngineError, SeccompProfile};
+use crate::model::ByteText;
+
+impl SeccompProfile {
+    /// Its text, JSON as docker takes it.
+    pub fn json(self) -> &'static str {
+        match self {
+            SeccompProfile::Isolation => include_str!("../../docker/seccomp/isolation.json"),
+            SeccompProfile::Full => include_str!("../../docker/seccomp/full.json"),
+        }
+    }
+}
+
+/// The user's cache folder, as the XDG base directories have it; `None` where neither variable
+/// names an absolute one.
+pub fn cache_folder(cache_home: Option<OsString>, home: Option<OsString>) -> Option<PathBuf> {
+    let absolute = |path: OsString| Some(PathBuf::from(path)).filter(|path| path.is_absolute());
+    cache_home
+        .and_then(absolute)
+        .or_else(|| Some(home.and_then(absolute)?.join(".cache")))
+        .map(|folder| folder.join("docker-test"))
+}
+
+/// The path of a file with this profile's text, made where it is missing. In `folder`, else in the
+/// folder for temporary files. Its name is its content's, so that an older program's is another.
+///
+/// # Errors
+/// Neither folder can be written.
+pub fn file(profile: SeccompProfile, folder: Option<&Path>) -> Result<PathBuf, EngineError> {
+    let text = profile.json();
+    let digest = Sha256::digest(text);
+    let hex: String = digest
+        .iter()
+        .take(6)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let name = format!("seccomp-{hex}.json");
+    let in_cache = folder.map(|folder| place(folder, &name, text));
+    if let Some(Ok(path)) = in_cache {
+        return Ok(path);
+    }
+    let temporary = std::env::temp_dir().join(format!("docker-test-{}", getuid()));
+    own(&temporary)
+        .and_then(|()| place(&temporary, &name, text))
+        .map_err(|error| {
+            EngineError::Other(format!(
+                "cannot keep the seccomp profile in {}: {error}\nhint: set XDG_CACHE_HOME or TMPDIR to a folder that can be written",
+                ByteText::from(temporary.as_os_str())
+            ))
+        })
+}
+
+/// Makes a folder that only we can write, or checks that it is one: others can write around it.
+fn own(folder: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        made => return made,
+    }
+    let found = std::fs::symlink_metadata(folder)?;
+    if found.is_dir() && found.uid() == getuid().as_raw() && found.mode() & 0o022 == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::other("it belongs to somebody else"))
+    }
+}
+
+fn place(folder: &Path, name: &str, text: &str) -> io::Result<PathBuf> {
+    let path = folder.join(name);
+    if std::fs::read(&path).is_ok_and(|found| found == text.as_bytes()) {
+        return Ok(path);
+    }
+    std::fs::create_dir_all(folder)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(text.as_bytes())?;
+    file.persist(&path)?;
+    Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_profiles_allow_by_name_and_refuse_by_default() {
+        for profile in [SeccompProfile::Isolation, SeccompProfile::Full] {
+            let json: serde_json::Value = serde_json::from_str(profile.json()).unwrap();
+            assert_eq!(json["defaultAction"], "SCMP_ACT_ERRNO");
+            assert!(
+                json["syscalls"]
+                    .as_array()
+                    .is_some_and(|list| !list.is_empty())
+            );
+        }
+    }
+
+    #[test]
+    fn a_file_is_made_once_and_mended() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = folder.path().join("a/b");
+        let path = file(SeccompProfile::Isolation, Some(&cache)).unwrap();
+        assert!(path.starts_with(&cache));
+        let text = || std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text(), SeccompProfile::Isolation.json());
+        std::fs::write(&path, "{}").unwrap();
+        assert_eq!(file(SeccompProfile::Isolation, Some(&cache)).unwrap(), path);
+        assert_eq!(text(), SeccompProfile::Isolation.json());
+        assert_ne!(file(SeccompProfile::Full, Some(&cache)).unwrap(), path);
+        assert_eq!(std::fs::read_dir(&cache).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_cache_that_cannot_be_written_does_not_matter() {
+        let path = file(SeccompProfile::Full, Some(Path::new("/proc/none"))).unwrap();
+        assert!(path.starts_with(std::env::temp_dir()));
+        assert_eq!(
+            std::fs::read_to_string(path).unwrap(),
+            SeccompProfile::Full.json()
+        );
+    }
+
+    #[test]
+    fn the_cache_folder_follows_the_environment() {
+        let of = |cache: Option<&str>, home: Option<&str>| {
+            cache_folder(cache.map(Into::into), home.map(Into::into))
+        };
+        assert_eq!(of(Some("/c"), Some("/h")), Some("/c/docker-test".into()));
+        assert_eq!(
+            of(Some("relative"), Some("/h")),
+            Some("/h/.cache/docker-test".into())
+        );
+        assert_eq!(of(None, Some("")), None);
+        assert_eq!(of(None, None), None);
+    }
+}
