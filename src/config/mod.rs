@@ -1,0 +1,259 @@
+//! Layer 2: `docker-test.yaml`.
+//!
+//! What is read is checked in full before anything else happens: every problem is one line that
+//! names the file, the line, what is wrong and the accepted form. `doc/configuration.md` is the
+//! reference of the keys; to add one, add it to `read` or `profile` and there.
+
+mod nearest;
+mod pattern;
+mod profile;
+mod read;
+mod template;
+#[cfg(test)]
+mod tests;
+mod yaml;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::path::{Path, PathBuf};
+
+pub use nearest::suggestion;
+pub use pattern::Patterns;
+pub use template::{Piece, Placeholder, pieces};
+
+use crate::model::{DEFAULT_PROFILE, ImageChoice, Profile, built_in_profiles, escape};
+
+/// The file's name.
+pub const FILE_NAME: &str = "docker-test.yaml";
+
+/// The largest file that is read, in bytes.
+const MAX_BYTES: u64 = 1 << 20;
+/// The longest message about a file, in characters: values in it can be long.
+const MAX_MESSAGE: usize = 400;
+
+/// A project's configuration, with defaults where the file says nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// The project's root: the real path of the file's directory, or of where the search began.
+    pub project: PathBuf,
+    /// The file that was read; absent where there is none.
+    pub file: Option<PathBuf>,
+    /// What the tests are and how one is executed.
+    pub suite: Suite,
+    /// The image for tests whose profile has none; absent where the file does not say.
+    pub image: Option<ImageChoice>,
+    /// Every profile by its name, the built-in ones included.
+    pub profiles: BTreeMap<String, Profile>,
+    /// The profile of a test that nothing else gives one; a key of `profiles`.
+    pub default_profile: String,
+    /// Profiles by path; the last rule that matches counts.
+    pub rules: Vec<Rule>,
+    /// How many workers.
+    pub workers: Workers,
+    /// Where results go: relative to the project, or absolute.
+    pub results: PathBuf,
+}
+
+/// What the tests are and how one is executed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Suite {
+    /// Where tests are looked for, relative to the project; without `..`.
+    pub root: PathBuf,
+    /// Patterns of the files that are tests, see [`Patterns`].
+    pub include: Vec<String>,
+    /// Patterns of files and directories that are left out.
+    pub exclude: Vec<String>,
+    /// Program and arguments for one test, with placeholders, see [`pieces`].
+    pub command: Vec<String>,
+    /// A command that prints the tests' ids, one a line, instead of a search for files.
+    pub list: Option<Vec<String>>,
+    /// A program to copy into the image: relative to the project, or absolute.
+    pub runtime: Option<PathBuf>,
+    /// Environment of every test.
+    pub env: BTreeMap<String, String>,
+}
+
+/// Gives tests a profile by their path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// A pattern for the test's path from the project's root.
+    pub path: String,
+    /// The profile's name.
+    pub profile: String,
+}
+
+/// How many workers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Workers {
+    /// As many as the machine is good for.
+    Auto,
+    /// This many, at least 1.
+    Count(usize),
+}
+
+/// The configuration cannot be used. Always the user's to mend (exit status 2).
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// A line of the file is wrong.
+    #[error("{file}:{line}: {message}")]
+    Invalid {
+        /// The file, safe to print.
+        file: String,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong and the accepted form, safe to print.
+        message: String,
+    },
+    /// The file, or the directory where the search begins, cannot be read.
+    #[error("{file}: {message}")]
+    Unreadable {
+        /// The file or directory, safe to print.
+        file: String,
+        /// Why.
+        message: String,
+    },
+}
+
+impl Config {
+    /// The defaults for a project without a file.
+    pub fn defaults(project: PathBuf) -> Self {
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        Config {
+            project,
+            file: None,
+            suite: Suite {
+                root: PathBuf::from("test"),
+                include: words(&["**/*_test.sh"]),
+                exclude: Vec::new(),
+                command: words(&["sh", "{test}"]),
+                list: None,
+                runtime: None,
+                env: BTreeMap::new(),
+            },
+            image: None,
+            profiles: built_in_profiles(),
+            default_profile: DEFAULT_PROFILE.to_owned(),
+            rules: Vec::new(),
+            workers: Workers::Auto,
+            results: PathBuf::from("test-results"),
+        }
+    }
+
+    /// The results directory's path on this machine.
+    pub fn results_path(&self) -> PathBuf {
+        self.project.join(&self.results)
+    }
+}
+
+/// Finds the file in `start` or the nearest directory above it, and reads it. Without a file, the
+/// defaults, with `start` as the project.
+///
+/// # Errors
+/// `start` or the file cannot be read, or the file is not of the accepted form.
+pub fn load(start: &Path) -> Result<Config, ConfigError> {
+    let start = start
+        .canonicalize()
+        .map_err(|error| unreadable(start, &error.to_string()))?;
+    for directory in start.ancestors() {
+        let file = directory.join(FILE_NAME);
+        // A file that is there and cannot be read must not be passed over: `load_file` says why.
+        match file.symlink_metadata() {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            _ => {
+                let shown = file.strip_prefix(&start).unwrap_or(&file);
+                return read_file(&file, directory.to_owned(), shown);
+            }
+        }
+    }
+    Ok(Config::defaults(start))
+}
+
+/// Reads this file; its directory is the project.
+///
+/// # Errors
+/// It cannot be read, or is not of the accepted form.
+pub fn load_file(path: &Path) -> Result<Config, ConfigError> {
+    let directory = match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => return Err(unreadable(path, "is not a file")),
+    };
+    let project = directory
+        .canonicalize()
+        .map_err(|error| unreadable(directory, &error.to_string()))?;
+    read_file(path, project, path)
+}
+
+fn read_file(path: &Path, project: PathBuf, shown: &Path) -> Result<Config, ConfigError> {
+    let bytes = read_bytes(path).map_err(|message| unreadable(shown, &message))?;
+    let mut config = Config::defaults(project);
+    config.file = Some(path.to_owned());
+    parse(&bytes, config).map_err(|problem| ConfigError::Invalid {
+        file: show(shown),
+        line: problem.line,
+        message: shorten(problem.message),
+    })
+}
+
+fn read_bytes(path: &Path) -> Result<Vec<u8>, String> {
+    let text = |error: std::io::Error| error.to_string();
+    // Asked before it is opened: opening a pipe would wait for its writer.
+    if !path.metadata().map_err(text)?.is_file() {
+        return Err("is not a file".to_owned());
+    }
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(text)?;
+    file.take(MAX_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(text)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err("is larger than 1 MiB".to_owned());
+    }
+    Ok(bytes)
+}
+
+/// Something is wrong with a line.
+#[derive(Debug)]
+struct Problem {
+    line: usize,
+    message: String,
+}
+
+/// The file's bytes, over `defaults`.
+fn parse(bytes: &[u8], defaults: Config) -> Result<Config, Problem> {
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        let before = &bytes[..error.valid_up_to()];
+        Problem {
+            line: 1 + before.iter().filter(|byte| **byte == b'\n').count(),
+            message: "not UTF-8: save the file in UTF-8".to_owned(),
+        }
+    })?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let document = yaml::Document::parse(text).map_err(|error| Problem {
+        line: error.line,
+        message: format!("not valid YAML: {}", escape(error.message.as_bytes())),
+    })?;
+    read::config(&document.root, defaults).map_err(|fault| Problem {
+        line: document.line(fault.at),
+        message: fault.message,
+    })
+}
+
+fn unreadable(path: &Path, message: &str) -> ConfigError {
+    ConfigError::Unreadable {
+        file: show(path),
+        message: message.to_owned(),
+    }
+}
+
+fn show(path: &Path) -> String {
+    escape(path.as_os_str().as_encoded_bytes())
+}
+
+fn shorten(message: String) -> String {
+    match message.char_indices().nth(MAX_MESSAGE) {
+        Some((end, _)) => format!("{}…", &message[..end]),
+        None => message,
+    }
+}
