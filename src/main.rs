@@ -2,7 +2,9 @@
 
 mod engine;
 mod event;
+mod host;
 mod model;
 mod protocol;
+mod store;
 
 fn main() {}
