@@ -3,9 +3,11 @@
 mod config;
 mod engine;
 mod event;
+mod host;
 mod model;
 mod protocol;
 mod run;
+mod store;
 mod worker;
 
 fn main() {}

@@ -1,0 +1,114 @@
+//! Understands what the kernel writes into /proc. No I/O.
+
+/// A line of /proc/PID/mountinfo, as far as it matters here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount {
+    /// Where it is mounted; any bytes.
+    pub point: Vec<u8>,
+    /// The filesystem's type: `ext4`, `cgroup2`.
+    pub filesystem: Vec<u8>,
+}
+
+/// The mounts of a mountinfo file, in its order; a line of another form is left out.
+pub fn mounts(table: &[u8]) -> impl Iterator<Item = Mount> + '_ {
+    table.split(|b| *b == b'\n').filter_map(|line| {
+        let mut fields = line.split(|b| *b == b' ');
+        let point = unescape(fields.nth(4)?);
+        // Behind the point come options and any number of optional fields, up to a lone `-`.
+        let filesystem = fields.skip_while(|field| *field != b"-").nth(1)?.to_vec();
+        Some(Mount { point, filesystem })
+    })
+}
+
+/// The kernel writes blanks, tabs, line feeds and backslashes as three octal digits: `\040`.
+fn unescape(field: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((&first, behind)) = rest.split_first() {
+        match behind {
+            [a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', tail @ ..] if first == b'\\' => {
+                out.push((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'));
+                rest = tail;
+            }
+            _ => {
+                out.push(first);
+                rest = behind;
+            }
+        }
+    }
+    out
+}
+
+/// Version of the cgroup hierarchy with the controllers: where there is a v1 hierarchy, v2 is
+/// mounted beside it without any.
+pub fn cgroup_version(table: &[u8]) -> Option<u8> {
+    let has = |name: &[u8]| mounts(table).any(|mount| mount.filesystem == name);
+    match (has(b"cgroup"), has(b"cgroup2")) {
+        (true, _) => Some(1),
+        (false, true) => Some(2),
+        (false, false) => None,
+    }
+}
+
+/// Field 22 of /proc/PID/stat: the start time in clock ticks since boot. The process's name in
+/// field 2 is in parentheses and may itself hold blanks and parentheses, so the count starts behind
+/// the last one.
+pub fn start_ticks(stat: &[u8]) -> Option<u64> {
+    let name_end = stat.iter().rposition(|b| *b == b')')?;
+    let mut fields = stat[name_end + 1..].split(u8::is_ascii_whitespace);
+    // The first split is the empty text before field 3.
+    std::str::from_utf8(fields.nth(22 - 2)?).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const V1: &[u8] = b"\
+22 28 0:21 / /sys rw,nosuid shared:7 - sysfs sysfs rw
+25 22 0:24 / /sys/fs/cgroup ro shared:9 - tmpfs tmpfs ro,mode=755
+26 25 0:25 / /sys/fs/cgroup/unified rw shared:10 - cgroup2 cgroup2 rw
+31 25 0:30 / /sys/fs/cgroup/memory rw shared:15 master:2 - cgroup cgroup rw,memory
+90 28 8:1 /a /srv/with\\040blank\\011tab\\012line\\134slash\xff rw - ext4 /dev/sda1 rw
+";
+
+    #[test]
+    fn mount_points_keep_every_byte() {
+        let points: Vec<_> = mounts(V1).map(|mount| mount.point).collect();
+        assert_eq!(points.len(), 5);
+        assert_eq!(points[4], b"/srv/with blank\ttab\nline\\slash\xff");
+    }
+
+    #[test]
+    fn a_backslash_without_octal_digits_stays() {
+        assert_eq!(unescape(b"a\\b\\04\\777\\"), b"a\\b\\04\\777\\");
+        assert_eq!(unescape(b"\\134040"), b"\\040");
+    }
+
+    #[test]
+    fn lines_of_another_form_are_left_out() {
+        assert_eq!(mounts(b"\n\n1 2 3\n1 2 0:1 / /x rw no dash\n").count(), 0);
+    }
+
+    #[test]
+    fn cgroup_versions() {
+        assert_eq!(cgroup_version(V1), Some(1));
+        let v2 = b"30 23 0:26 / /sys/fs/cgroup rw shared:4 - cgroup2 cgroup2 rw\n";
+        assert_eq!(cgroup_version(v2), Some(2));
+        assert_eq!(
+            cgroup_version(b"22 28 0:21 / / rw - ext4 /dev/sda rw\n"),
+            None
+        );
+    }
+
+    #[test]
+    fn a_start_time_behind_any_name() {
+        let rest = "S 1 42 42 0 -1 4194560 100 0 0 0 1 2 0 0 20 0 1 0 987654 1000 2 3";
+        for name in ["sh", "a b", "a) S 1 2 (b", ") ) )", "\n"] {
+            let stat = format!("42 ({name}) {rest}\n");
+            assert_eq!(start_ticks(stat.as_bytes()), Some(987_654), "{name:?}");
+        }
+        assert_eq!(start_ticks(b""), None);
+        assert_eq!(start_ticks(b"42 (sh) S 1 42"), None);
+    }
+}
