@@ -1,5 +1,6 @@
 //! `docker-test`: runs any project's test suite inside hardened containers.
 
+mod command;
 mod config;
 mod engine;
 mod event;

@@ -1,0 +1,3 @@
+//! Layer 5: one file per subcommand.
+
+pub mod probe;

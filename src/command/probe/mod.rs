@@ -1,0 +1,138 @@
+//! `docker-test probe`: what the sample suite needs and a shell cannot do.
+//!
+//! Each probe tries one thing from inside a test and prints what the kernel answered, one
+//! `name ANSWER` a line. It ends with 0 where the worker is as it should be, with 1 where
+//! something was possible that should not be, and with 2 where the probe itself could not be run.
+//!
+//! The same tests also run without a container, for comparison, and then perhaps as root. So what
+//! would outlast the probe, or touch process 1, is refused outside a worker, and every system call
+//! that is tried has arguments with which it changes nothing that outlives the probe.
+
+mod answer;
+mod ipc;
+mod net;
+mod supervisor;
+mod syscalls;
+
+use std::ffi::OsString;
+use std::fs;
+use std::process::ExitCode;
+
+use crate::model::escape;
+
+const USAGE: &str = "accepted: sysv make|list, mqueue make NAME|list, time-wait PORT, bind PORT, \
+    connect ADDRESS PORT, loopback, limit-supervisor, nice-supervisor, affinity-supervisor, \
+    ptrace-supervisor, syscalls, debug-syscalls";
+
+/// What a probe found: whether the worker is as it should be. `Err` is why it could not be tried.
+type Finding = Result<bool, String>;
+
+/// Runs the probe that `args` name; they are what follows `probe` on the command line.
+pub fn run(args: &[OsString]) -> ExitCode {
+    match words(args).and_then(|words| dispatch(&words)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(message) => {
+            eprintln!("docker-test probe: {message}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn words(args: &[OsString]) -> Result<Vec<&str>, String> {
+    let word = |arg: &'_ OsString| format!("not a word: '{}'", escape(arg.as_encoded_bytes()));
+    args.iter()
+        .map(|arg| arg.to_str().ok_or_else(|| word(arg)))
+        .collect()
+}
+
+fn dispatch(words: &[&str]) -> Finding {
+    if needs_worker(words) {
+        in_worker(&fs::read("/proc/1/comm").map_err(|error| format!("/proc/1/comm: {error}"))?)?;
+    }
+    match words {
+        ["sysv", "make"] => ipc::make_sysv(),
+        ["sysv", "list"] => ipc::list_sysv(),
+        ["mqueue", "make", name] => ipc::make_queue(name),
+        ["mqueue", "list"] => ipc::list_queues(),
+        ["time-wait", port] => net::time_wait(number(port)?),
+        ["bind", port] => net::bind(number(port)?),
+        ["connect", address, port] => net::connect(address, number(port)?),
+        ["loopback"] => net::loopback(),
+        ["limit-supervisor"] => supervisor::lower_limit(),
+        ["nice-supervisor"] => supervisor::raise_nice(),
+        ["affinity-supervisor"] => supervisor::narrow_affinity(),
+        ["ptrace-supervisor"] => supervisor::trace(),
+        ["syscalls"] => syscalls::try_all(syscalls::ALWAYS_REFUSED),
+        ["debug-syscalls"] => syscalls::try_all(syscalls::FOR_DEBUGGERS),
+        _ => Err(format!(
+            "unknown probe '{}'; {USAGE}",
+            escape(words.join(" ").as_bytes())
+        )),
+    }
+}
+
+/// Whether a probe leaves something behind or touches process 1.
+fn needs_worker(words: &[&str]) -> bool {
+    matches!(words, [_, "make", ..] | ["time-wait", ..])
+        || matches!(words, [name, ..] if name.ends_with("-supervisor"))
+}
+
+/// Refuses where process 1, of this name, is not our supervisor but the machine's own init.
+fn in_worker(name: &[u8]) -> Result<(), String> {
+    match name.trim_ascii_end() {
+        b"docker-test" => Ok(()),
+        name => Err(format!(
+            "not tried: process 1 is '{}' and not docker-test, so this is not a worker",
+            escape(name)
+        )),
+    }
+}
+
+fn number(word: &str) -> Result<u16, String> {
+    word.parse().map_err(|_| {
+        format!(
+            "not a port: '{}'; accepted: 0 to 65535",
+            escape(word.as_bytes())
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_probe_is_named_with_the_accepted_ones() {
+        let message = dispatch(&["sysv", "\x1b[2Jdrop"]).unwrap_err();
+        assert!(message.contains(r"'sysv \x1b[2Jdrop'"), "{message}");
+        assert!(message.contains("sysv make|list"), "{message}");
+    }
+
+    #[test]
+    fn a_port_has_sixteen_bits() {
+        assert_eq!(number("43210"), Ok(43210));
+        assert!(number("65536").is_err());
+        assert!(number("-1").is_err());
+    }
+
+    #[test]
+    fn what_outlasts_a_probe_or_touches_process_1_needs_a_worker() {
+        for probe in [
+            &["sysv", "make"][..],
+            &["mqueue", "make", "name"],
+            &["time-wait", "43210"],
+            &["limit-supervisor"],
+            &["nice-supervisor"],
+            &["affinity-supervisor"],
+            &["ptrace-supervisor"],
+        ] {
+            assert!(needs_worker(probe), "{probe:?}");
+        }
+        assert!(!needs_worker(&["sysv", "list"]));
+        assert!(!needs_worker(&[]));
+        assert_eq!(in_worker(b"docker-test\n"), Ok(()));
+        let message = in_worker(b"systemd\n").unwrap_err();
+        assert!(message.contains("process 1 is 'systemd'"), "{message}");
+    }
+}
