@@ -6,12 +6,14 @@
 mod attempt;
 mod connection;
 mod dispatch;
+mod images;
 mod interrupt;
 mod limits;
 mod machine;
 mod spec;
 
 pub use dispatch::Policy;
+pub use images::{ImageError, RUNTIME_FOLDER, Workshop};
 pub use interrupt::forward_signals;
 pub use limits::{check_limits, clamp};
 pub use machine::{Class, Inbox, Message, Request, RunError, run};

@@ -41,6 +41,18 @@ pub struct Place {
     pub sealed: bool,
 }
 
+/// Leaves the signals that the supervisor reads to it alone: for a process that has more threads,
+/// before they start.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn block_signals() -> Result<(), String> {
+    match signals::block() {
+        Ok(_) => Ok(()),
+        Err(error) => Err(format!("signals cannot be blocked: {error}")),
+    }
+}
+
 /// Serves a launcher on two pipes until it says `finish`, or is gone.
 ///
 /// # Errors

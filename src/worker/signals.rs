@@ -15,17 +15,26 @@ pub struct Heard {
     pub stop: bool,
 }
 
+/// Blocks them in this thread and in those that it starts later.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn block() -> nix::Result<SigSet> {
+    let mut set = SigSet::empty();
+    for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT] {
+        set.add(signal);
+    }
+    sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), None)?;
+    Ok(set)
+}
+
 impl Signals {
-    /// Blocks them in this thread, and in those that it starts later.
+    /// Blocks them, see [`block`].
     ///
     /// # Errors
     /// The kernel refuses.
     pub fn new() -> nix::Result<Self> {
-        let mut set = SigSet::empty();
-        for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT] {
-            set.add(signal);
-        }
-        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), None)?;
+        let set = block()?;
         SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map(Signals)
     }
 

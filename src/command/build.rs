@@ -1,0 +1,37 @@
+//! `docker-test build`: the images that tests run in.
+
+use super::context::program;
+use super::prepare::{project, runtime};
+use super::{Context, Failure, text};
+use crate::cli::{Build, BuildTarget};
+use crate::engine::Docker;
+use crate::engine::build::Recipe;
+use crate::model::{format_bytes, format_duration};
+use crate::report::table;
+use crate::run::Workshop;
+
+/// Builds, and ends with a table of image, size and time.
+pub fn build(arguments: &Build, context: &Context) -> Result<u8, Failure> {
+    let config = project(context)?;
+    let docker = Docker::new(context.docker());
+    let mut workshop = Workshop {
+        docker: &docker,
+        docker_program: &context.docker(),
+        program: program()?,
+        runtime: runtime(&config),
+        tell: &mut |line| eprintln!("{line}"),
+    };
+    let recipes: &[Recipe] = match arguments.image {
+        BuildTarget::Isolation => &[Recipe::Isolation],
+        BuildTarget::Full => &[Recipe::Full],
+        BuildTarget::All => &[Recipe::Isolation, Recipe::Full],
+    };
+    let mut rows = Vec::new();
+    for recipe in recipes {
+        let built = workshop.build(*recipe, arguments.base_image.clone(), arguments.pull, arguments.no_cache)?;
+        let time = format_duration(built.elapsed);
+        let time = if built.cached { format!("{time} (cached)") } else { time };
+        rows.push(vec![built.reference, format_bytes(built.size_bytes), time]);
+    }
+    text::print(table(&["image", "size", "time"], &rows).as_bytes())
+}

@@ -1,0 +1,103 @@
+//! What a command knows of its surroundings: the one place that reads the process's environment.
+
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+use super::Failure;
+use crate::cli::When;
+use crate::engine::Owner;
+use crate::host;
+use crate::report::{self, ColorChoice, Environment, Paint, Terminals};
+
+/// The surroundings.
+pub struct Context {
+    /// `--color`.
+    pub color: ColorChoice,
+    /// The variables that decide about colour and progress.
+    pub environment: Environment,
+    /// Which streams are terminals.
+    pub terminals: Terminals,
+}
+
+impl Context {
+    /// Reads them.
+    pub fn read(color: When) -> Self {
+        Context {
+            color: match color {
+                When::Auto => ColorChoice::Auto,
+                When::Always => ColorChoice::Always,
+                When::Never => ColorChoice::Never,
+            },
+            environment: Environment::read(|name| std::env::var_os(name)),
+            terminals: Terminals {
+                stdout: std::io::stdout().is_terminal(),
+                stderr: std::io::stderr().is_terminal(),
+            },
+        }
+    }
+
+    /// How stdout is painted.
+    pub fn stdout(&self) -> Paint {
+        Paint::new(self.environment.colors(self.color, self.terminals.stdout))
+    }
+
+    /// Prints an error to stderr.
+    pub fn complain(&self, message: &str) {
+        let paint = Paint::new(self.environment.colors(self.color, self.terminals.stderr));
+        report::error(&mut std::io::stderr(), paint, message);
+    }
+
+    /// The working directory.
+    ///
+    /// # Errors
+    /// It was deleted, or may not be entered.
+    pub fn directory(&self) -> Result<PathBuf, Failure> {
+        std::env::current_dir()
+            .map_err(|error| Failure::usage(format!("the working directory cannot be used: {error}")))
+    }
+
+    /// The user's home.
+    pub fn home(&self) -> Option<PathBuf> {
+        std::env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from)
+    }
+
+    /// A variable of the launcher's environment, for `--env NAME`.
+    pub fn variable(&self, name: &std::ffi::OsStr) -> Option<OsString> {
+        std::env::var_os(name)
+    }
+
+    /// The docker program: what `DOCKER_TEST_DOCKER` names, else `docker`.
+    pub fn docker(&self) -> OsString {
+        std::env::var_os("DOCKER_TEST_DOCKER").unwrap_or_else(|| "docker".into())
+    }
+}
+
+/// This program's own file.
+///
+/// # Errors
+/// /proc is not mounted, or the file was deleted.
+pub fn program() -> Result<PathBuf, Failure> {
+    let path = std::env::current_exe()
+        .map_err(|error| Failure::engine(format!("this program cannot find its own file: {error}")))?;
+    if path.exists() {
+        Ok(path)
+    } else {
+        Err(Failure::engine("this program's own file was replaced or deleted while it runs\nhint: start it again"))
+    }
+}
+
+/// This process, as the owner of what it starts.
+///
+/// # Errors
+/// /proc is not mounted.
+pub fn owner(run: &str) -> Result<Owner, Failure> {
+    let pid = std::process::id();
+    let failed = |what: &str| Failure::engine(format!("{what} cannot be read: is /proc mounted?"));
+    Ok(Owner {
+        run: run.to_owned(),
+        boot: host::boot_id().map_err(|_| failed("the boot id"))?,
+        pid,
+        pid_start: host::process_start(pid).ok_or_else(|| failed("this process's start time"))?,
+    })
+}

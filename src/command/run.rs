@@ -1,0 +1,327 @@
+//! `docker-test run`: discover, plan, run, report, record.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::context::{owner, program};
+use super::list::listing;
+use super::prepare::{project, runtime, tests};
+use super::{Context, Exit, Failure, text};
+use crate::cli::{EngineChoice, Fresh, MessageFormat, Run, parse_env};
+use crate::config::{Config, Workers};
+use crate::engine::{Docker, Engine, HostProcess};
+use crate::event::{Event, Notice, RunStarted, Severity, Sink, SinkError};
+use crate::host::{self, Machine};
+use crate::model::{ByteText, ImageChoice, Limits, Test, escape};
+use crate::plan::Selection;
+use crate::report::{Background, Human, Json, Options};
+use crate::run::{
+    Class, Inbox, Policy, PROJECT, Request, Root, Site, Workshop, RUNTIME_FOLDER, clamp,
+    forward_signals, plain_spec, run as run_tests, worker_spec,
+};
+use crate::store::Store;
+use crate::suite;
+
+/// From TERM to KILL.
+pub const GRACE: Duration = Duration::from_secs(2);
+/// How much of each output stream's beginning is kept, and as much of its end.
+pub const KEEP_BYTES: u64 = 256 << 10;
+/// The search path of tests.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Everything that was decided before the first container starts.
+pub struct Setup {
+    /// The project.
+    pub config: Config,
+    /// The machine.
+    pub machine: Machine,
+    /// What starts containers.
+    pub engine: Box<dyn Engine>,
+    /// Docker, for images.
+    pub docker: Docker,
+    /// What every worker has.
+    pub site: Site,
+    /// The run's name.
+    pub run: String,
+    /// Whether there are no containers at all.
+    pub plain: bool,
+}
+
+impl Setup {
+    /// Finds the project and the engine.
+    pub fn new(engine: EngineChoice, without_reset: bool, context: &Context) -> Result<Self, Failure> {
+        let config = project(context)?;
+        let run = host::new_run_id()
+            .map_err(|error| Failure::engine(format!("no random numbers for a run's name: {error}")))?;
+        let site = Site {
+            project: config.project.clone(),
+            program: program()?,
+            owner: owner(&run)?,
+            without_reset,
+        };
+        let docker = Docker::new(context.docker());
+        let plain = engine == EngineChoice::Host;
+        Ok(Setup {
+            config,
+            machine: Machine::read(),
+            engine: if plain { Box::new(HostProcess) } else { Box::new(docker.clone()) },
+            docker,
+            site,
+            run,
+            plain,
+        })
+    }
+
+    /// The image, ready; what takes long is told on stderr.
+    pub fn root(&self, image: &ImageChoice, explicit: bool, context: &Context) -> Result<Root, Failure> {
+        let runtime = runtime(&self.config);
+        if let Some(runtime) = &runtime
+            && !runtime.is_file()
+        {
+            let shown = escape(runtime.as_os_str().as_encoded_bytes());
+            return Err(Failure::usage(format!(
+                "suite.runtime {shown}: there is no such file\nhint: build it first, or correct suite.runtime in docker-test.yaml"
+            )));
+        }
+        let mut workshop = Workshop {
+            docker: &self.docker,
+            docker_program: &context.docker(),
+            program: self.site.program.clone(),
+            runtime,
+            tell: &mut |line| eprintln!("{line}"),
+        };
+        workshop.prepare(image, explicit).map_err(|error| Failure::engine(error.to_string()))
+    }
+
+    /// A class of tests in `root` under the limits of `profile`.
+    pub fn class(&self, profile: &str, asked: Limits, root: Option<&Root>) -> (Class, Vec<String>) {
+        let (given, notes) = clamp(&asked, self.machine.cpus, self.machine.memory_bytes);
+        let spec = match root {
+            Some(root) => worker_spec(&self.site, root, &given),
+            None => plain_spec(&self.site, &given),
+        };
+        let class = Class {
+            profile: profile.to_owned(),
+            image: root.map_or_else(|| "none".to_owned(), |root| root.word.clone()),
+            asked,
+            given,
+            spec,
+        };
+        (class, notes)
+    }
+
+    /// The environment of every test, less what names it.
+    pub fn environment(&self, extra: &[(ByteText, ByteText)]) -> Vec<(ByteText, ByteText)> {
+        let path = if self.config.suite.runtime.is_some() {
+            format!("{RUNTIME_FOLDER}:{PATH}")
+        } else {
+            PATH.to_owned()
+        };
+        let mut environment = vec![("PATH".into(), path.into())];
+        let suite = &self.config.suite.env;
+        environment.extend(suite.iter().map(|(name, value)| (name.as_str().into(), value.as_str().into())));
+        environment.extend_from_slice(extra);
+        environment
+    }
+
+    /// Where tests run inside a worker.
+    pub fn directory(&self) -> ByteText {
+        if self.plain { self.config.project.as_os_str().into() } else { PROJECT.into() }
+    }
+
+    /// The head of a run of `tests`.
+    pub fn head(&self, tests: &Arc<Vec<Test>>, classes: &[Class], workers: usize) -> RunStarted {
+        let mut images: Vec<String> = classes.iter().map(|class| class.image.clone()).collect();
+        images.dedup();
+        RunStarted {
+            run: self.run.clone(),
+            started_unix_us: host::unix_us(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            engine: self.engine.kind().as_str().to_owned(),
+            images,
+            project: self.config.project.as_os_str().into(),
+            host: self.machine.hostname.clone(),
+            workers,
+            tests: Arc::clone(tests),
+        }
+    }
+}
+
+/// Runs the tests; the exit status is the run's.
+pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
+    let mut extra = Vec::new();
+    for entry in &arguments.env {
+        let (name, value) = parse_env(entry).map_err(Failure::usage)?;
+        let value = value.or_else(|| context.variable(name.as_os_str()).map(ByteText::from));
+        extra.extend(value.map(|value| (name, value)));
+    }
+    let setup = Setup::new(arguments.engine, arguments.without_reset, context)?;
+    let selection = Selection {
+        profile: arguments.profile.clone(),
+        image: arguments.image.clone(),
+        filters: arguments.filter.clone(),
+        paths: arguments.paths.clone(),
+    };
+    let listed = listing(&setup, arguments.image.as_ref(), context)?;
+    let tests = tests(&setup.config, &arguments.paths, &selection, listed.as_deref(), &setup.docker, context)?;
+    let explicit = arguments.image.is_some() || setup.config.image.is_some();
+    let (classes, class_of, notes) = classes(&setup, &tests, arguments.timeout, explicit, context)?;
+    let slots = slots(&setup, arguments.workers, &tests, &classes);
+    if arguments.dry_run {
+        return dry_run(&setup, &classes);
+    }
+
+    let store = if arguments.no_record { None } else { Some(Store::open(&setup.config.results_path())?) };
+    let record = store.as_ref().map(|store| store.path().to_path_buf());
+    let report: Box<dyn Sink + Send> = match arguments.message_format {
+        MessageFormat::Json => Box::new(Json::new(Box::new(std::io::stdout()))),
+        MessageFormat::Human => {
+            let options = Options::new(context.color, &context.environment, context.terminals, false, record.as_deref());
+            Box::new(Human::new(options, Box::new(std::io::stdout()), Box::new(std::io::stderr())))
+        }
+    };
+    let failed = |error: std::io::Error| Failure::engine(format!("no thread can be started: {error}"));
+    let mut sinks = Sinks { store, report: Background::new(report).map_err(failed)? };
+    let command = setup.config.suite.command.clone();
+    let request = Request {
+        head: setup.head(&tests, &classes, slots),
+        classes,
+        class_of,
+        command: Box::new(move |test| suite::command(&command, &test.id)),
+        environment: setup.environment(&extra),
+        directory: setup.directory(),
+        policy: Policy {
+            slots,
+            fresh: arguments.fresh == Fresh::Test,
+            fail_fast: arguments.fail_fast,
+        },
+        grace: GRACE,
+        keep_bytes: KEEP_BYTES,
+        hold: arguments.hold.min(slots),
+        without_reset: arguments.without_reset,
+    };
+    let inbox = Inbox::new();
+    forward_signals(inbox.sender())
+        .map_err(|error| Failure::engine(format!("signal handlers cannot be installed: {error}")))?;
+    let mut warnings = notes;
+    if setup.plain {
+        warnings.insert(0, "--engine host: no container, no isolation, no limits on memory or processes; for comparison and debugging only".to_owned());
+    }
+    if arguments.without_reset {
+        warnings.insert(0, "--without-reset: tests see what earlier tests left behind".to_owned());
+    }
+    let notices: Vec<Event> = warnings.into_iter().map(warning).collect();
+    sinks.take(&notices).map_err(|error| Failure { exit: Exit::Results, message: error.to_string() })?;
+    let finished = run_tests(&request, setup.engine.as_ref(), &inbox, &mut sinks)?;
+    Ok(finished.exit_status)
+}
+
+fn warning(message: String) -> Event {
+    Event::Notice(Notice { severity: Severity::Warning, message })
+}
+
+/// The record first, then the report: what is shown is on disk.
+struct Sinks {
+    store: Option<Store>,
+    report: Background,
+}
+
+impl Sink for Sinks {
+    fn take(&mut self, events: &[Event]) -> Result<(), SinkError> {
+        if let Some(store) = &mut self.store {
+            store.take(events)?;
+        }
+        self.report.take(events)
+    }
+}
+
+/// The classes that the tests fall into, each test's class, and what this machine cannot give.
+fn classes(
+    setup: &Setup,
+    tests: &[Test],
+    timeout: Option<Duration>,
+    explicit: bool,
+    context: &Context,
+) -> Result<(Vec<Class>, Vec<usize>, Vec<String>), Failure> {
+    let mut known: BTreeMap<(&str, &ImageChoice), usize> = BTreeMap::new();
+    let mut roots: BTreeMap<&ImageChoice, Root> = BTreeMap::new();
+    let mut classes = Vec::new();
+    let mut notes = Vec::new();
+    let mut class_of = Vec::with_capacity(tests.len());
+    for test in tests {
+        let key = (test.profile.as_str(), &test.image);
+        if let Some(class) = known.get(&key) {
+            class_of.push(*class);
+            continue;
+        }
+        if !setup.plain && !roots.contains_key(&test.image) {
+            roots.insert(&test.image, setup.root(&test.image, explicit, context)?);
+        }
+        let mut asked = setup.config.profiles[&test.profile].limits.clone();
+        asked.wall = timeout.unwrap_or(asked.wall);
+        let (class, lacks) = setup.class(&test.profile, asked, roots.get(&test.image));
+        notes.extend(lacks.into_iter().map(|lack| format!("profile {}: {lack}", test.profile)));
+        known.insert(key, classes.len());
+        class_of.push(classes.len());
+        classes.push(class);
+    }
+    Ok((classes, class_of, notes))
+}
+
+/// How many workers at once.
+fn slots(setup: &Setup, asked: Option<Workers>, tests: &[Test], classes: &[Class]) -> usize {
+    let count = match asked.unwrap_or(setup.config.workers) {
+        Workers::Count(count) => count,
+        Workers::Auto => {
+            let heaviest = classes.iter().map(|class| class.given.memory_bytes).max().unwrap_or(1);
+            let by_memory = setup.machine.available_memory_bytes / heaviest.max(1);
+            setup.machine.cpus.min(usize::try_from(by_memory).unwrap_or(usize::MAX))
+        }
+    };
+    count.clamp(1, tests.len().max(1))
+}
+
+/// Prints the engine's command line for a worker of each class.
+fn dry_run(setup: &Setup, classes: &[Class]) -> Result<u8, Failure> {
+    let mut lines = String::new();
+    for class in classes {
+        let mut spec = class.spec.clone();
+        spec.name = format!("docker-test-{}-1", setup.run);
+        if let Some(argv) = setup.engine.command_line(&spec)? {
+            lines.push_str(&format!("# profile {}, image {}\n", class.profile, class.image));
+            let words: Vec<String> = argv.iter().map(|word| quote(&ByteText::from(word.as_os_str()))).collect();
+            lines.push_str(&words.join(" "));
+            lines.push('\n');
+        }
+    }
+    text::print(lines.as_bytes())
+}
+
+/// A word as a POSIX shell reads it back. Bytes that would not survive a terminal are escaped in
+/// bash's `$'…'` form.
+fn quote(word: &ByteText) -> String {
+    let escaped = word.to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=/.,:@%+".contains(c);
+    if word.as_str() != Some(&escaped) {
+        format!("$'{}'", escaped.replace('\'', "\\'"))
+    } else if !escaped.is_empty() && escaped.chars().all(plain) {
+        escaped
+    } else {
+        format!("'{}'", escaped.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_quoted_for_a_shell() {
+        assert_eq!(quote(&"--a=b/c".into()), "--a=b/c");
+        assert_eq!(quote(&"a b".into()), "'a b'");
+        assert_eq!(quote(&"it's".into()), r"'it'\''s'");
+        assert_eq!(quote(&"".into()), "''");
+        assert_eq!(quote(&"a\nb".into()), r"$'a\nb'");
+    }
+}

@@ -1,0 +1,86 @@
+//! `docker-test shell`: an interactive shell with a test's own mounts, limits and system calls.
+
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use super::prepare::{is_built, tests};
+use super::run::Setup;
+use super::{Context, Failure};
+use crate::cli::{EngineChoice, Shell};
+use crate::engine::Engine;
+use crate::engine::build::Recipe;
+use crate::model::{ByteText, ImageChoice, Test};
+use crate::plan::Selection;
+use crate::run::HOME;
+use crate::suite;
+
+/// Becomes the engine's command line for it; returns only where that fails.
+pub fn shell(arguments: &Shell, context: &Context) -> Result<u8, Failure> {
+    let setup = Setup::new(EngineChoice::Docker, false, context)?;
+    let test = match &arguments.test {
+        Some(id) => Some(find(&setup, id, context)?),
+        None => None,
+    };
+    let image = match (&arguments.image, &test) {
+        (Some(image), _) => image.clone(),
+        (None, Some(test)) => test.image.clone(),
+        (None, None) if is_built(&setup.docker, Recipe::Full, &setup.config) => ImageChoice::Full,
+        (None, None) => setup.config.image.clone().unwrap_or(ImageChoice::Isolation),
+    };
+    let explicit = arguments.image.is_some() || setup.config.image.is_some();
+    let root = setup.root(&image, explicit, context)?;
+    let profile = test.as_ref().map_or(&setup.config.default_profile, |test| &test.profile);
+    let limits = setup.config.profiles[profile].limits.clone();
+    let (class, notes) = setup.class(profile, limits, Some(&root));
+    for note in notes {
+        eprintln!("profile {profile}: {note}");
+    }
+    let mut spec = class.spec;
+    spec.name = format!("docker-test-{}-shell", setup.run);
+    spec.terminal = context.terminals.stdout && std::io::stdin().is_terminal();
+    // A test's home is made by its supervisor; here nobody else does.
+    let script = r#"mkdir -p "$HOME" && exec "$@""#;
+    spec.argv = ["/bin/sh", "-c", script, "sh"].map(OsString::from).to_vec();
+    if arguments.command.is_empty() {
+        spec.argv.push("/bin/sh".into());
+    } else {
+        spec.argv.extend_from_slice(&arguments.command);
+    }
+    let mut environment = setup.environment(&[]);
+    environment.push(("HOME".into(), HOME.into()));
+    environment.push(("TMPDIR".into(), "/tmp".into()));
+    if spec.terminal && let Some(term) = context.variable("TERM".as_ref()) {
+        environment.push(("TERM".into(), term.into()));
+    }
+    if let Some(test) = &test {
+        environment.push(("DOCKER_TEST_ID".into(), test.id.text().clone()));
+        environment.push(("DOCKER_TEST_PROFILE".into(), test.profile.as_str().into()));
+        let words = suite::command(&setup.config.suite.command, &test.id);
+        let words: Vec<String> = words.iter().map(ByteText::to_string).collect();
+        eprintln!("the test's command: {}", words.join(" "));
+    }
+    let os = |text: ByteText| text.as_os_str().to_owned();
+    spec.environment = environment.into_iter().map(|(name, value)| (os(name), os(value))).collect();
+    let argv = setup.engine.command_line(&spec)?.unwrap_or_default();
+    let Some((program, rest)) = argv.split_first() else {
+        return Err(Failure::engine("this engine opens no shells"));
+    };
+    let error = Command::new(program).args(rest).exec();
+    Err(Failure::engine(format!("cannot start {}: {error}", ByteText::from(program.as_os_str()))))
+}
+
+/// The test of this id.
+fn find(setup: &Setup, id: &OsString, context: &Context) -> Result<Test, Failure> {
+    let paths = [id.into()];
+    let found = tests(&setup.config, &paths, &Selection::default(), None, &setup.docker, context)?;
+    match found.as_slice() {
+        [test] => Ok(test.clone()),
+        _ => Err(Failure::usage(format!(
+            "--test {}: that is {} tests; name one file",
+            ByteText::from(id.as_os_str()),
+            found.len()
+        ))),
+    }
+}

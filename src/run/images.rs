@@ -1,0 +1,125 @@
+//! Makes sure that an image is there: ours are built where they are missing.
+
+use std::path::{Path, PathBuf};
+
+use super::spec::Root;
+use crate::engine::build::{BuildError, BuildRequest, Built, Recipe, build};
+use crate::engine::{Bind, Docker, Engine, EngineError, SeccompProfile, host_binds, host_image};
+use crate::model::ImageChoice;
+
+/// Where a project's own runtime is in an image that is not ours to build.
+pub const RUNTIME_FOLDER: &str = "/opt/docker-test/bin";
+
+/// What is needed to make an image ready.
+pub struct Workshop<'a> {
+    /// The engine.
+    pub docker: &'a Docker,
+    /// The engine's program, for builds.
+    pub docker_program: &'a std::ffi::OsStr,
+    /// This program's file, which goes into our images.
+    pub program: PathBuf,
+    /// The project's own interpreter.
+    pub runtime: Option<PathBuf>,
+    /// Told what takes long, and what is not as it was asked for: one safe line each.
+    pub tell: &'a mut dyn FnMut(&str),
+}
+
+/// An image cannot be made ready.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageError {
+    /// It cannot be built.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// The engine does not do its part.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+impl Workshop<'_> {
+    /// The image, ready. `explicit`: the user named it, so that there is no other way than it.
+    ///
+    /// # Errors
+    /// It cannot be built, or the engine refuses.
+    pub fn prepare(&mut self, choice: &ImageChoice, explicit: bool) -> Result<Root, ImageError> {
+        match choice {
+            ImageChoice::Isolation => self.ours(Recipe::Isolation, explicit),
+            ImageChoice::Full => self.ours(Recipe::Full, explicit),
+            ImageChoice::Host => self.host(),
+            ImageChoice::Named(reference) => Ok(Root {
+                word: reference.clone(),
+                reference: reference.clone(),
+                seccomp: SeccompProfile::Isolation,
+                exec: false,
+                binds: self.runtime_bind(),
+            }),
+        }
+    }
+
+    fn ours(&mut self, recipe: Recipe, explicit: bool) -> Result<Root, ImageError> {
+        let reference = recipe.reference(self.runtime.as_deref())?;
+        if self.docker.image(&reference)?.is_none() {
+            (self.tell)(&format!("building {reference}, which is missing"));
+            match self.build(recipe, None, false, false) {
+                Ok(_) => {}
+                Err(BuildError::BaseUnavailable { base, .. }) if !explicit => {
+                    (self.tell)(&format!(
+                        "{base} cannot be had: using this machine's own programs instead (image: host)"
+                    ));
+                    return self.host();
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let full = recipe == Recipe::Full;
+        Ok(Root {
+            word: recipe.as_str().to_owned(),
+            reference,
+            seccomp: if full { SeccompProfile::Full } else { SeccompProfile::Isolation },
+            exec: full,
+            binds: Vec::new(),
+        })
+    }
+
+    fn host(&mut self) -> Result<Root, ImageError> {
+        let mut binds = host_binds();
+        binds.extend(self.runtime_bind());
+        Ok(Root {
+            word: "host".into(),
+            reference: host_image(self.docker)?,
+            seccomp: SeccompProfile::Isolation,
+            exec: false,
+            binds,
+        })
+    }
+
+    fn runtime_bind(&self) -> Vec<Bind> {
+        let name = self.runtime.as_deref().and_then(Path::file_name);
+        let bind = |(source, name): (&PathBuf, _)| Bind {
+            source: source.clone(),
+            target: Path::new(RUNTIME_FOLDER).join::<&std::ffi::OsStr>(name),
+        };
+        self.runtime.as_ref().zip(name).map(bind).into_iter().collect()
+    }
+
+    /// Builds one of our images.
+    ///
+    /// # Errors
+    /// See [`BuildError`].
+    pub fn build(
+        &mut self,
+        recipe: Recipe,
+        base_image: Option<String>,
+        pull: bool,
+        no_cache: bool,
+    ) -> Result<Built, BuildError> {
+        let request = BuildRequest {
+            recipe,
+            base_image,
+            pull,
+            no_cache,
+            runtime: self.runtime.clone(),
+            binary: self.program.clone(),
+        };
+        build(self.docker_program, &request, self.tell)
+    }
+}
