@@ -4,6 +4,7 @@
 //! Invariants: every call has a deadline; nothing is given to a shell; a container that was created
 //! carries our labels, ends when its stdin ends, and is then removed by the engine itself.
 
+pub mod build;
 mod call;
 mod docker;
 mod host_image;
