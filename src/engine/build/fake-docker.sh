@@ -3,4 +3,5 @@
 # that it is called by says.
 here=$(dirname "$0")
 echo "$*" >>"$here/calls"
+# shellcheck source=/dev/null
 . "$here/plan"
