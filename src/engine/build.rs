@@ -12,13 +12,11 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::EngineError;
-use super::call::Call;
+use super::docker::diagnose;
+use super::{Docker, Engine, EngineError};
 use crate::model::{ByteText, ImageChoice, escape};
-use output::{Output, Words};
+use output::Output;
 
-/// A question that the engine answers from what it has.
-const QUESTION: Duration = Duration::from_secs(30);
 /// A base image over a slow network.
 const PULL: Duration = Duration::from_secs(15 * 60);
 /// The full image over a slow network.
@@ -154,13 +152,13 @@ fn quoted(lines: &[String]) -> String {
     lines.iter().map(|line| format!("\n  | {line}")).collect()
 }
 
-/// Builds an image with `docker`, the engine's command line. `progress` gets the builder's lines,
+/// Builds an image with docker. `progress` gets the builder's lines,
 /// escaped, as they come.
 ///
 /// # Errors
 /// See [`BuildError`].
 pub fn build(
-    docker: &OsStr,
+    docker: &Docker,
     request: &BuildRequest,
     progress: &mut dyn FnMut(&str),
 ) -> Result<Built, BuildError> {
@@ -168,18 +166,18 @@ pub fn build(
     let base = base(request)?;
     let reference = request.recipe.reference(request.runtime.as_deref())?;
     let context = context::make(request.recipe, &request.binary, request.runtime.as_deref())?;
-    if request.pull || size(docker, &base)?.is_none() {
+    if request.pull || docker.image(&base)?.is_none() {
         pull(docker, &base, progress)?;
     }
 
     let builder = builder(docker, std::env::var_os("DOCKER_BUILDKIT").as_deref())?;
     let mut output = Output::default();
-    let call = Call::new(
-        docker,
-        arguments(builder, request, &base, &reference, context.path()),
-        BUILD,
-    )
-    .environment("DOCKER_BUILDKIT", builder.switch());
+    let call = docker
+        .call_within(
+            arguments(builder, request, &base, &reference, context.path()),
+            BUILD,
+        )
+        .environment("DOCKER_BUILDKIT", builder.switch());
     let result = call.stream(|line| {
         if let Some(line) = output.take(&escape(line)) {
             progress(line);
@@ -193,16 +191,16 @@ pub fn build(
                 lines: output.last_lines(),
             });
         }
-        Err(error) => return Err(error.into()),
+        Err(error) => return Err(diagnose::explain(error).into()),
     }
-    let size_bytes = size(docker, &reference)?.ok_or_else(|| {
+    let image = docker.image(&reference)?.ok_or_else(|| {
         EngineError::Other(format!(
             "{reference} was built and the engine does not have it"
         ))
     })?;
     Ok(Built {
         reference,
-        size_bytes,
+        size_bytes: image.size_bytes,
         elapsed: start.elapsed(),
         cached: output.cached(),
     })
@@ -226,11 +224,11 @@ impl Builder {
 
 /// BuildKit where its command line part is there and `wish`, DOCKER_BUILDKIT, does not forbid it.
 /// Without that part a newer docker refuses to build, although the engine could.
-fn builder(docker: &OsStr, wish: Option<&OsStr>) -> Result<Builder, EngineError> {
+fn builder(docker: &Docker, wish: Option<&OsStr>) -> Result<Builder, EngineError> {
     if wish.is_some_and(|wish| wish == "0" || wish == "false") {
         return Ok(Builder::Classic);
     }
-    let answer = Call::new(docker, ["buildx", "version"], QUESTION).answer()?;
+    let answer = docker.call(["buildx", "version"]).answer()?;
     Ok(if answer.status.success() {
         Builder::BuildKit
     } else {
@@ -279,48 +277,23 @@ fn arguments(
     arguments
 }
 
-/// The size of an image, where the engine has it.
-fn size(docker: &OsStr, reference: &str) -> Result<Option<u64>, EngineError> {
-    let arguments = ["image", "inspect", "--format={{.Size}}", reference];
-    match Call::new(docker, arguments, QUESTION).run() {
-        Ok(answer) => Ok(String::from_utf8_lossy(&answer).trim().parse().ok()),
-        Err(EngineError::Failed { stderr, .. })
-            if stderr.to_lowercase().contains("no such image") =>
-        {
-            Ok(None)
-        }
-        Err(error) => Err(error),
-    }
-}
-
 /// Gets the base from its registry.
-fn pull(docker: &OsStr, base: &str, progress: &mut dyn FnMut(&str)) -> Result<(), BuildError> {
+fn pull(docker: &Docker, base: &str, progress: &mut dyn FnMut(&str)) -> Result<(), BuildError> {
     progress(&format!("Pulling {base}"));
-    let result = Call::new(docker, ["pull", base], PULL).stream(|line| progress(&escape(line)));
-    match result {
-        Err(EngineError::Failed {
-            stderr,
-            command,
-            status,
-        }) => match output::words(&stderr) {
-            Words::NoBase => Err(BuildError::BaseUnavailable {
-                base: base.to_owned(),
-                message: stderr,
-            }),
-            Words::Other => Err(EngineError::Failed {
-                command,
-                status,
-                stderr,
-            }
-            .into()),
-        },
-        // A registry that swallows packets: it cannot be had either.
-        Err(EngineError::Timeout { limit, .. }) => Err(BuildError::BaseUnavailable {
-            base: base.to_owned(),
-            message: format!("no end in {} s", limit.as_secs()),
-        }),
-        other => Ok(other?),
-    }
+    let result = docker
+        .call_within(["pull", base], PULL)
+        .stream(|line| progress(&escape(line)));
+    let message = match result {
+        Ok(()) => return Ok(()),
+        Err(EngineError::Failed { stderr, .. }) if output::no_base(&stderr) => stderr,
+        // A registry that swallows packets cannot be reached either.
+        Err(EngineError::Timeout { limit, .. }) => format!("no end in {} s", limit.as_secs()),
+        Err(error) => return Err(diagnose::explain(error).into()),
+    };
+    Err(BuildError::BaseUnavailable {
+        base: base.to_owned(),
+        message,
+    })
 }
 
 #[cfg(test)]

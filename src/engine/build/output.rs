@@ -54,24 +54,10 @@ impl Output {
     }
 }
 
-/// What a failed pull's words mean.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Words {
-    /// The base is not to be had: no network, no registry, no such image, or not for us.
-    NoBase,
-    /// Something else is wrong: the engine itself, its disk.
-    Other,
-}
-
-/// Reads the words of a failed pull. What is not known counts as a base that is not to be had: the
-/// pull was asked for nothing else.
-pub fn words(stderr: &str) -> Words {
-    let full_disk = stderr.contains("no space left on device");
-    if full_disk || engine_gone(stderr) {
-        Words::Other
-    } else {
-        Words::NoBase
-    }
+/// Whether a failed pull's words mean that the base is not to be had: no network, no registry, no
+/// such image, or not for us. So does all that is not known: the pull was asked for nothing else.
+pub fn no_base(stderr: &str) -> bool {
+    !stderr.contains("no space left on device") && !engine_gone(stderr)
 }
 
 /// Whether the words are about the engine rather than about what it was asked for. The engine's own

@@ -1,44 +1,29 @@
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::PermissionsExt;
 
 use tempfile::TempDir;
 
 use super::*;
+use crate::engine::docker::fake::Fake;
 
-/// A docker that records its arguments and then does what `plan` says.
-struct Fake(TempDir);
+/// Builds with a docker that does what a script says, and returns the lines of progress too.
+fn build_with(
+    fake: &Fake,
+    change: impl FnOnce(&mut BuildRequest),
+) -> (Result<Built, BuildError>, Vec<String>) {
+    fs::write(fake.file("program"), "binary").unwrap();
+    let mut request = request(fake.file("program"));
+    change(&mut request);
+    let mut lines = Vec::new();
+    let result = build(&fake.docker(), &request, &mut |line| {
+        lines.push(line.to_owned());
+    });
+    (result, lines)
+}
 
-impl Fake {
-    fn new(plan: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        // A link to a file that nobody writes: a program that was just written can be busy.
-        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/engine/build/fake-docker.sh");
-        symlink(program, folder.path().join("docker")).unwrap();
-        fs::write(folder.path().join("plan"), plan).unwrap();
-        fs::write(folder.path().join("program"), "binary").unwrap();
-        Fake(folder)
-    }
-
-    fn build(
-        &self,
-        change: impl FnOnce(&mut BuildRequest),
-    ) -> (Result<Built, BuildError>, Vec<String>) {
-        let mut request = request(self.0.path().join("program"));
-        change(&mut request);
-        let mut lines = Vec::new();
-        let result = build(
-            self.0.path().join("docker").as_os_str(),
-            &request,
-            &mut |line| {
-                lines.push(line.to_owned());
-            },
-        );
-        (result, lines)
-    }
-
-    fn calls(&self) -> String {
-        fs::read_to_string(self.0.path().join("calls")).unwrap_or_default()
-    }
+/// The arguments of the call that begins with `command`.
+fn call(fake: &Fake, command: &str) -> Option<Vec<String>> {
+    fake.calls().into_iter().find(|call| call[0] == command)
 }
 
 fn request(binary: PathBuf) -> BuildRequest {
@@ -89,8 +74,7 @@ fn a_runtime_that_cannot_be_one_is_named() {
         (executable(&folder, "docker-test"), "is taken"),
     ] {
         let fake = Fake::new("exit 1");
-        let error = fake
-            .build(|request| request.runtime = Some(path.clone()))
+        let error = build_with(&fake, |request| request.runtime = Some(path.clone()))
             .0
             .unwrap_err();
         let text = error.to_string();
@@ -99,7 +83,7 @@ fn a_runtime_that_cannot_be_one_is_named() {
             text.starts_with("suite.runtime /") && text.contains(why),
             "{text}"
         );
-        assert_eq!(fake.calls(), "", "nothing was started");
+        assert!(fake.calls().is_empty(), "nothing was started");
     }
 }
 
@@ -139,25 +123,24 @@ fn what_looks_like_an_option_is_no_base() {
         "isolation",
     ] {
         let fake = Fake::new("exit 1");
-        let error = fake
-            .build(|request| request.base_image = Some(bad.into()))
+        let error = build_with(&fake, |request| request.base_image = Some(bad.into()))
             .0
             .unwrap_err();
         assert!(
             matches!(error, BuildError::InvalidBase(_)),
             "{bad}: {error}"
         );
-        assert_eq!(fake.calls(), "", "nothing was started");
+        assert!(fake.calls().is_empty(), "nothing was started");
     }
 }
 
 /// The engine has every image, and no BuildKit.
-const CLASSIC: &str = r#"case "$1 $2" in "image inspect") echo 1234 ;; "buildx version") exit 1 ;; *) echo "switch $DOCKER_BUILDKIT" ;; esac"#;
+const CLASSIC: &str = r#"case "$1 $2" in "image inspect") echo '["sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",1234]' ;; "buildx version") exit 1 ;; *) echo "switch $DOCKER_BUILDKIT" ;; esac"#;
 
 #[test]
 fn the_classic_builder_gets_a_whole_command_line() {
     let fake = Fake::new(CLASSIC);
-    let (built, lines) = fake.build(|request| {
+    let (built, lines) = build_with(&fake, |request| {
         request.no_cache = true;
         request.base_image = Some("debian:12".into());
     });
@@ -166,26 +149,28 @@ fn the_classic_builder_gets_a_whole_command_line() {
     assert_eq!(built.reference, format!("docker-test/isolation:{version}"));
     assert_eq!(built.size_bytes, 1234);
     assert_eq!(lines, ["switch 0"]);
-    let calls = fake.calls();
-    let line = calls
-        .lines()
-        .find(|line| line.starts_with("build "))
-        .unwrap();
-    assert!(
-        line.starts_with(&format!(
-            "build --tag=docker-test/isolation:{version} --force-rm --no-cache --build-arg=BASE_IMAGE=debian:12 \
-             --build-arg=BINARIES=bin/ --build-arg=VERSION={version} /"
-        )),
-        "{line}"
+    let mut arguments = call(&fake, "build").unwrap();
+    let context = arguments.pop().unwrap();
+    assert!(context.starts_with('/'), "{context}");
+    assert_eq!(
+        arguments,
+        [
+            "build",
+            &format!("--tag=docker-test/isolation:{version}"),
+            "--force-rm",
+            "--no-cache",
+            "--build-arg=BASE_IMAGE=debian:12",
+            "--build-arg=BINARIES=bin/",
+            &format!("--build-arg=VERSION={version}"),
+        ]
     );
-    assert!(!calls.contains("pull"), "{calls}");
+    assert_eq!(call(&fake, "pull"), None);
 }
 
 #[test]
 fn buildkit_is_used_where_it_is_and_not_forbidden() {
     let fake = Fake::new("[ $1 = buildx ]");
-    let docker = fake.0.path().join("docker");
-    let builder = |wish: Option<&str>| builder(docker.as_os_str(), wish.map(OsStr::new)).unwrap();
+    let builder = |wish: Option<&str>| builder(&fake.docker(), wish.map(OsStr::new)).unwrap();
     assert_eq!(builder(None), Builder::BuildKit);
     assert_eq!(builder(Some("1")), Builder::BuildKit);
     assert_eq!(builder(Some("0")), Builder::Classic);
@@ -194,12 +179,10 @@ fn buildkit_is_used_where_it_is_and_not_forbidden() {
 #[test]
 fn a_base_that_is_there_is_pulled_only_on_demand() {
     let fake = Fake::new(CLASSIC);
-    fake.build(|request| request.pull = true).0.unwrap();
-    let calls = fake.calls();
-    assert!(
-        calls.contains(&format!("\npull {}\n", Recipe::Isolation.base()))
-            || calls.starts_with("pull"),
-        "{calls}"
+    build_with(&fake, |request| request.pull = true).0.unwrap();
+    assert_eq!(
+        call(&fake, "pull").unwrap(),
+        ["pull", Recipe::Isolation.base()]
     );
 }
 
@@ -208,7 +191,7 @@ fn a_base_that_cannot_be_had_is_one_clear_error() {
     let fake = Fake::new(
         r#"case $1 in image) echo "Error: No such image: x" >&2; exit 1 ;; pull) echo 'Error response from daemon: Get "https://registry.invalid/v2/": dial tcp: lookup registry.invalid: no such host' >&2; exit 1 ;; esac"#,
     );
-    let error = fake.build(|_| {}).0.unwrap_err();
+    let error = build_with(&fake, |_| {}).0.unwrap_err();
     let BuildError::BaseUnavailable { base, message } = &error else {
         panic!("{error}")
     };
@@ -223,7 +206,7 @@ fn a_base_that_cannot_be_had_is_one_clear_error() {
     ] {
         assert!(text.contains(way), "{text}");
     }
-    assert!(!fake.calls().contains("build "), "nothing was built");
+    assert_eq!(call(&fake, "build"), None);
 }
 
 #[test]
@@ -239,7 +222,7 @@ fn words_of_a_failed_pull() {
         "Error response from daemon: toomanyrequests: You have reached your pull rate limit",
         "Error response from daemon: failed to resolve reference \"registry.invalid/alpine:3.23\": failed to do request",
     ] {
-        assert_eq!(output::words(gone), Words::NoBase, "{gone}");
+        assert!(output::no_base(gone), "{gone}");
     }
     for other in [
         "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?",
@@ -247,16 +230,16 @@ fn words_of_a_failed_pull() {
         "permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock",
         "failed to register layer: write /lib/x: no space left on device",
     ] {
-        assert_eq!(output::words(other), Words::Other, "{other}");
+        assert!(!output::no_base(other), "{other}");
     }
 }
 
 #[test]
 fn a_failed_step_is_quoted_and_safe() {
     let fake = Fake::new(
-        r#"case "$1" in image) echo 1 ;; buildx) exit 1 ;; build) echo "DEPRECATED: old" >&2; echo "  more" >&2; echo >&2; i=0; while [ $i -lt 50 ]; do echo "line $i"; i=$((i + 1)); done; printf 'E: \033[2Jno package\n' >&2; exit 100 ;; esac"#,
+        r#"case "$1" in image) echo '["sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",1]' ;; buildx) exit 1 ;; build) echo "DEPRECATED: old" >&2; echo "  more" >&2; echo >&2; i=0; while [ $i -lt 50 ]; do echo "line $i"; i=$((i + 1)); done; printf 'E: \033[2Jno package\n' >&2; exit 100 ;; esac"#,
     );
-    let (result, lines) = fake.build(|_| {});
+    let (result, lines) = build_with(&fake, |_| {});
     let text = result.unwrap_err().to_string();
     assert!(
         text.starts_with("cannot build docker-test/isolation:"),
@@ -290,4 +273,13 @@ fn a_cached_build_is_told_from_a_real_one() {
     assert!(!cached(
         "#6 [2/3] RUN x\n#6 CACHED\n#7 [3/3] COPY bin/ /\n#7 DONE 0.1s"
     ));
+}
+
+#[test]
+fn the_compose_file_names_the_same_images() {
+    let compose = include_str!("../../../docker-compose.test.yml");
+    for recipe in [Recipe::Isolation, Recipe::Full] {
+        let line = format!("image: {}\n", recipe.reference(None).unwrap());
+        assert!(compose.contains(&line), "{line}");
+    }
 }
