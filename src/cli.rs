@@ -35,10 +35,14 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Build the images that tests run in
-    #[command(after_help = "Examples:\n  docker-test build\n  docker-test build isolation --base-image my/alpine:3.22")]
+    #[command(
+        after_help = "Examples:\n  docker-test build\n  docker-test build isolation --base-image my/alpine:3.22"
+    )]
     Build(Build),
     /// Run tests, each under its profile, in hardened containers
-    #[command(after_help = "Examples:\n  docker-test run\n  docker-test run test/unit --workers 4 --fail-fast\n  docker-test run --filter login --profile slow")]
+    #[command(
+        after_help = "Examples:\n  docker-test run\n  docker-test run test/unit --workers 4 --fail-fast\n  docker-test run --filter login --profile slow"
+    )]
     Run(Run),
     /// Run tests in the full image, with compilers, debuggers and QEMU
     #[command(after_help = "Example:\n  docker-test run-full test/emulated")]
@@ -47,16 +51,22 @@ pub enum Command {
     #[command(after_help = "Example:\n  docker-test list test/unit")]
     List(List),
     /// Open a shell with a test's own mounts, limits and system calls
-    #[command(after_help = "Examples:\n  docker-test shell\n  docker-test shell --test test/login_test.sh\n  docker-test shell -- ls -l /work")]
+    #[command(
+        after_help = "Examples:\n  docker-test shell\n  docker-test shell --test test/login_test.sh\n  docker-test shell -- ls -l /work"
+    )]
     Shell(Shell),
     /// Check this machine: engine, resources, images, config
     #[command(after_help = "Example:\n  docker-test doctor")]
     Doctor,
     /// Remove containers of dead runs
-    #[command(after_help = "Examples:\n  docker-test clean\n  docker-test clean --images --results")]
+    #[command(
+        after_help = "Examples:\n  docker-test clean\n  docker-test clean --images --results"
+    )]
     Clean(Clean),
     /// Print a shell's completion script
-    #[command(after_help = "Example:\n  docker-test completions bash > /etc/bash_completion.d/docker-test")]
+    #[command(
+        after_help = "Example:\n  docker-test completions bash > /etc/bash_completion.d/docker-test"
+    )]
     Completions {
         /// Which shell.
         shell: clap_complete::Shell,
@@ -65,7 +75,9 @@ pub enum Command {
     #[command(after_help = "Example:\n  docker-test man | man -l -")]
     Man,
     /// Inside a container: run a mounted project's tests here, one after another
-    #[command(after_help = "Example:\n  docker run --rm -v \"$PWD:/work:ro\" docker-test/isolation:VERSION test test/unit")]
+    #[command(
+        after_help = "Example:\n  docker run --rm -v \"$PWD:/work:ro\" docker-test/isolation:VERSION test test/unit"
+    )]
     Test(Test),
     /// Inside a container: be the supervisor that serves a launcher on stdin and stdout
     #[command(hide = true)]
@@ -305,7 +317,9 @@ pub fn parse_env(entry: &OsString) -> Result<(ByteText, Option<ByteText>), Strin
     };
     let good = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
     if name.is_empty() || name[0].is_ascii_digit() || !name.iter().all(good) {
-        return Err(format!("invalid value '{entry}' for '--env': write NAME=VALUE, with a NAME of letters, digits and _"));
+        return Err(format!(
+            "invalid value '{entry}' for '--env': write NAME=VALUE, with a NAME of letters, digits and _"
+        ));
     }
     Ok((ByteText::from(name.to_vec()), value))
 }
@@ -322,9 +336,19 @@ mod tests {
 
     #[test]
     fn every_visible_command_shows_an_example() {
-        for command in Cli::command().get_subcommands().filter(|command| !command.is_hide_set()) {
-            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-            assert!(help.contains("docker"), "{} has no example", command.get_name());
+        for command in Cli::command()
+            .get_subcommands()
+            .filter(|command| !command.is_hide_set())
+        {
+            let help = command
+                .get_after_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            assert!(
+                help.contains("docker"),
+                "{} has no example",
+                command.get_name()
+            );
         }
     }
 
@@ -339,7 +363,10 @@ mod tests {
 
     #[test]
     fn environment_entries() {
-        assert_eq!(parse_env(&"A=b=c".into()), Ok(("A".into(), Some("b=c".into()))));
+        assert_eq!(
+            parse_env(&"A=b=c".into()),
+            Ok(("A".into(), Some("b=c".into())))
+        );
         assert_eq!(parse_env(&"A".into()), Ok(("A".into(), None)));
         for bad in ["", "=x", "1A=x", "A B=x", "A\n=x"] {
             assert!(parse_env(&bad.into()).is_err(), "{bad:?}");

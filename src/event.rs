@@ -224,6 +224,12 @@ pub trait Sink {
     fn take(&mut self, events: &[Event]) -> Result<(), SinkError>;
 }
 
+impl<S: Sink + ?Sized> Sink for Box<S> {
+    fn take(&mut self, events: &[Event]) -> Result<(), SinkError> {
+        (**self).take(events)
+    }
+}
+
 /// Results cannot be kept, or shown, any more.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]

@@ -16,7 +16,6 @@ pub fn build(arguments: &Build, context: &Context) -> Result<u8, Failure> {
     let docker = Docker::new(context.docker());
     let mut workshop = Workshop {
         docker: &docker,
-        docker_program: &context.docker(),
         program: program()?,
         runtime: runtime(&config),
         tell: &mut |line| eprintln!("{line}"),
@@ -28,9 +27,18 @@ pub fn build(arguments: &Build, context: &Context) -> Result<u8, Failure> {
     };
     let mut rows = Vec::new();
     for recipe in recipes {
-        let built = workshop.build(*recipe, arguments.base_image.clone(), arguments.pull, arguments.no_cache)?;
+        let built = workshop.build(
+            *recipe,
+            arguments.base_image.clone(),
+            arguments.pull,
+            arguments.no_cache,
+        )?;
         let time = format_duration(built.elapsed);
-        let time = if built.cached { format!("{time} (cached)") } else { time };
+        let time = if built.cached {
+            format!("{time} (cached)")
+        } else {
+            time
+        };
         rows.push(vec![built.reference, format_bytes(built.size_bytes), time]);
     }
     text::print(table(&["image", "size", "time"], &rows).as_bytes())

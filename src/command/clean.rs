@@ -16,11 +16,17 @@ pub fn clean(arguments: &Clean, context: &Context) -> Result<u8, Failure> {
     let mut lines = Vec::new();
     for found in docker.inspect()? {
         let Some(owner) = &found.owner else {
-            lines.push(format!("kept container {}: its labels do not say whose it is", found.name));
+            lines.push(format!(
+                "kept container {}: its labels do not say whose it is",
+                found.name
+            ));
             continue;
         };
         if host::is_alive(&owner.boot, owner.pid, owner.pid_start) {
-            lines.push(format!("kept container {}: its run {} is alive", found.name, owner.run));
+            lines.push(format!(
+                "kept container {}: its run {} is alive",
+                found.name, owner.run
+            ));
         } else {
             docker.remove(&found.id)?;
             lines.push(format!("removed container {}", found.name));
@@ -29,7 +35,10 @@ pub fn clean(arguments: &Clean, context: &Context) -> Result<u8, Failure> {
     if arguments.images {
         for image in docker.images()? {
             docker.remove_image(&image)?;
-            lines.push(format!("removed image {}", image.reference.as_deref().unwrap_or(&image.id)));
+            lines.push(format!(
+                "removed image {}",
+                image.reference.as_deref().unwrap_or(&image.id)
+            ));
         }
     }
     if arguments.results {

@@ -53,13 +53,16 @@ impl Context {
     /// # Errors
     /// It was deleted, or may not be entered.
     pub fn directory(&self) -> Result<PathBuf, Failure> {
-        std::env::current_dir()
-            .map_err(|error| Failure::usage(format!("the working directory cannot be used: {error}")))
+        std::env::current_dir().map_err(|error| {
+            Failure::usage(format!("the working directory cannot be used: {error}"))
+        })
     }
 
     /// The user's home.
     pub fn home(&self) -> Option<PathBuf> {
-        std::env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from)
+        std::env::var_os("HOME")
+            .filter(|home| !home.is_empty())
+            .map(PathBuf::from)
     }
 
     /// A variable of the launcher's environment, for `--env NAME`.
@@ -78,12 +81,15 @@ impl Context {
 /// # Errors
 /// /proc is not mounted, or the file was deleted.
 pub fn program() -> Result<PathBuf, Failure> {
-    let path = std::env::current_exe()
-        .map_err(|error| Failure::engine(format!("this program cannot find its own file: {error}")))?;
+    let path = std::env::current_exe().map_err(|error| {
+        Failure::engine(format!("this program cannot find its own file: {error}"))
+    })?;
     if path.exists() {
         Ok(path)
     } else {
-        Err(Failure::engine("this program's own file was replaced or deleted while it runs\nhint: start it again"))
+        Err(Failure::engine(
+            "this program's own file was replaced or deleted while it runs\nhint: start it again",
+        ))
     }
 }
 

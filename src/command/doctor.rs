@@ -34,12 +34,20 @@ pub fn doctor(context: &Context) -> Result<u8, Failure> {
         }
         Err(error) => {
             let error = error.to_string();
-            let (message, hint) = error.split_once("\nhint: ").unwrap_or((&error, "install docker, and start it"));
-            findings.push(Finding(Check::Problem, format!("engine: {message}"), Some(hint.to_owned())));
+            let (message, hint) = error
+                .split_once("\nhint: ")
+                .unwrap_or((&error, "install docker, and start it"));
+            findings.push(Finding(
+                Check::Problem,
+                format!("engine: {message}"),
+                Some(hint.to_owned()),
+            ));
         }
     }
     findings.push(config_finding(project(context)));
-    let bad = findings.iter().any(|finding| matches!(finding.0, Check::Problem));
+    let bad = findings
+        .iter()
+        .any(|finding| matches!(finding.0, Check::Problem));
     let lines: String = findings
         .into_iter()
         .map(|Finding(state, found, fix)| check(context.stdout(), state, &found, fix.as_deref()))
@@ -49,17 +57,31 @@ pub fn doctor(context: &Context) -> Result<u8, Failure> {
 }
 
 fn machine_findings(machine: &Machine) -> Vec<Finding> {
-    let memory = format!("memory: {}, {} available", format_bytes(machine.memory_bytes), format_bytes(machine.available_memory_bytes));
+    let memory = format!(
+        "memory: {}, {} available",
+        format_bytes(machine.memory_bytes),
+        format_bytes(machine.available_memory_bytes)
+    );
     let cgroup = match host::cgroup_version() {
         Some(version) => Finding(Check::Ok, format!("cgroup: version {version}"), None),
-        None => Finding(Check::Warning, "cgroup: none is mounted here".into(), Some("limits are the engine's to enforce; `docker info` says whether it can".into())),
+        None => Finding(
+            Check::Warning,
+            "cgroup: none is mounted here".into(),
+            Some("limits are the engine's to enforce; `docker info` says whether it can".into()),
+        ),
     };
     vec![
         Finding(Check::Ok, format!("processors: {}", machine.cpus), None),
         if machine.memory_bytes >= LEAST_MEMORY {
             Finding(Check::Ok, memory, None)
         } else {
-            Finding(Check::Warning, memory, Some("2 GiB are needed for the profiles; lower `memory` in docker-test.yaml".into()))
+            Finding(
+                Check::Warning,
+                memory,
+                Some(
+                    "2 GiB are needed for the profiles; lower `memory` in docker-test.yaml".into(),
+                ),
+            )
         },
         cgroup,
     ]
@@ -72,39 +94,80 @@ fn program_finding() -> Option<Finding> {
     let mode = program.metadata().ok()?.permissions().mode();
     (mode & 0o005 != 0o005).then(|| {
         let shown = escape(program.as_os_str().as_encoded_bytes());
-        Finding(Check::Problem, format!("program: {shown} cannot be executed by everybody"), Some(format!("chmod o+rx {shown}")))
+        Finding(
+            Check::Problem,
+            format!("program: {shown} cannot be executed by everybody"),
+            Some(format!("chmod o+rx {shown}")),
+        )
     })
 }
 
 fn engine_findings(health: &Health) -> Vec<Finding> {
     let mut findings = vec![version_finding(&health.version)];
-    if !health.security.iter().any(|option| option.contains("seccomp")) {
-        findings.push(Finding(Check::Problem, "engine: it has no seccomp".into(), Some("use a kernel and an engine with seccomp".into())));
+    if !health
+        .security
+        .iter()
+        .any(|option| option.contains("seccomp"))
+    {
+        findings.push(Finding(
+            Check::Problem,
+            "engine: it has no seccomp".into(),
+            Some("use a kernel and an engine with seccomp".into()),
+        ));
     }
-    if !health.security.iter().any(|option| option.contains("apparmor") || option.contains("selinux")) {
-        findings.push(Finding(Check::Warning, "engine: neither AppArmor nor SELinux".into(), Some("nothing to do; the other barriers hold".into())));
+    if !health
+        .security
+        .iter()
+        .any(|option| option.contains("apparmor") || option.contains("selinux"))
+    {
+        findings.push(Finding(
+            Check::Warning,
+            "engine: neither AppArmor nor SELinux".into(),
+            Some("nothing to do; the other barriers hold".into()),
+        ));
     }
     findings
 }
 
 fn version_finding(version: &str) -> Finding {
     let mut numbers = version.split('.').map(|part| part.parse::<u32>().ok());
-    let found = (numbers.next().flatten().unwrap_or(0), numbers.next().flatten().unwrap_or(0));
+    let found = (
+        numbers.next().flatten().unwrap_or(0),
+        numbers.next().flatten().unwrap_or(0),
+    );
     let text = format!("engine: docker {version}");
     if found >= OLDEST_DOCKER {
         Finding(Check::Ok, text, None)
     } else {
-        Finding(Check::Problem, text, Some("update docker to 20.10 or newer".into()))
+        Finding(
+            Check::Problem,
+            text,
+            Some("update docker to 20.10 or newer".into()),
+        )
     }
 }
 
 fn disk_finding(data_root: Option<&Path>) -> Finding {
-    let place = data_root.filter(|path| path.exists()).unwrap_or(Path::new("/"));
+    let place = data_root
+        .filter(|path| path.exists())
+        .unwrap_or(Path::new("/"));
     let shown = escape(place.as_os_str().as_encoded_bytes());
     match host::disk_free_bytes(place) {
-        Ok(free) if free >= LEAST_DISK => Finding(Check::Ok, format!("disk: {} free in {shown}", format_bytes(free)), None),
-        Ok(free) => Finding(Check::Problem, format!("disk: {} free in {shown}", format_bytes(free)), Some("make room: 1 GiB is needed".into())),
-        Err(error) => Finding(Check::Warning, format!("disk: {shown} cannot be looked at: {error}"), Some("see that 1 GiB is free there".into())),
+        Ok(free) if free >= LEAST_DISK => Finding(
+            Check::Ok,
+            format!("disk: {} free in {shown}", format_bytes(free)),
+            None,
+        ),
+        Ok(free) => Finding(
+            Check::Problem,
+            format!("disk: {} free in {shown}", format_bytes(free)),
+            Some("make room: 1 GiB is needed".into()),
+        ),
+        Err(error) => Finding(
+            Check::Warning,
+            format!("disk: {shown} cannot be looked at: {error}"),
+            Some("see that 1 GiB is free there".into()),
+        ),
     }
 }
 
@@ -116,12 +179,33 @@ fn image_findings(docker: &Docker, config: Option<&Config>) -> Vec<Finding> {
             let name = recipe.as_str();
             let reference = match recipe.reference(runtime.as_deref()) {
                 Ok(reference) => reference,
-                Err(error) => return Finding(Check::Problem, format!("image {name}: {}", first_line(&error.to_string())), Some("correct suite.runtime in docker-test.yaml".into())),
+                Err(error) => {
+                    return Finding(
+                        Check::Problem,
+                        format!("image {name}: {}", first_line(&error.to_string())),
+                        Some("correct suite.runtime in docker-test.yaml".into()),
+                    );
+                }
             };
             match docker.image(&reference) {
-                Ok(Some(image)) => Finding(Check::Ok, format!("image {name}: {reference}, {}", format_bytes(image.size_bytes)), None),
-                Ok(None) => Finding(Check::Warning, format!("image {name}: not built"), Some(format!("docker-test build {name}"))),
-                Err(error) => Finding(Check::Problem, format!("image {name}: {}", first_line(&error.to_string())), Some("is the engine healthy?".into())),
+                Ok(Some(image)) => Finding(
+                    Check::Ok,
+                    format!(
+                        "image {name}: {reference}, {}",
+                        format_bytes(image.size_bytes)
+                    ),
+                    None,
+                ),
+                Ok(None) => Finding(
+                    Check::Warning,
+                    format!("image {name}: not built"),
+                    Some(format!("docker-test build {name}")),
+                ),
+                Err(error) => Finding(
+                    Check::Problem,
+                    format!("image {name}: {}", first_line(&error.to_string())),
+                    Some("is the engine healthy?".into()),
+                ),
             }
         })
         .collect()
@@ -129,11 +213,24 @@ fn image_findings(docker: &Docker, config: Option<&Config>) -> Vec<Finding> {
 
 fn config_finding(config: Result<Config, Failure>) -> Finding {
     match config {
-        Ok(Config { file: Some(file), .. }) => Finding(Check::Ok, format!("config: {}", escape(file.as_os_str().as_encoded_bytes())), None),
+        Ok(Config {
+            file: Some(file), ..
+        }) => Finding(
+            Check::Ok,
+            format!("config: {}", escape(file.as_os_str().as_encoded_bytes())),
+            None,
+        ),
         Ok(_) => Finding(Check::Ok, "config: none, so the defaults hold".into(), None),
         Err(failure) => {
-            let (message, hint) = failure.message.split_once("\nhint: ").unwrap_or((&failure.message, "correct it"));
-            Finding(Check::Problem, format!("config: {message}"), Some(hint.to_owned()))
+            let (message, hint) = failure
+                .message
+                .split_once("\nhint: ")
+                .unwrap_or((&failure.message, "correct it"));
+            Finding(
+                Check::Problem,
+                format!("config: {message}"),
+                Some(hint.to_owned()),
+            )
         }
     }
 }
@@ -148,8 +245,18 @@ mod tests {
 
     #[test]
     fn old_engines_are_a_problem() {
-        for (version, good) in [("20.10.24+dfsg1", true), ("26.1.5", true), ("19.03.8", false), ("20.9", false), ("?", false)] {
-            assert_eq!(matches!(version_finding(version).0, Check::Ok), good, "{version}");
+        for (version, good) in [
+            ("20.10.24+dfsg1", true),
+            ("26.1.5", true),
+            ("19.03.8", false),
+            ("20.9", false),
+            ("?", false),
+        ] {
+            assert_eq!(
+                matches!(version_finding(version).0, Check::Ok),
+                good,
+                "{version}"
+            );
         }
     }
 }

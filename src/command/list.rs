@@ -24,7 +24,14 @@ pub fn list(arguments: &List, context: &Context) -> Result<u8, Failure> {
         ..Selection::default()
     };
     let listed = listing(&setup, None, context)?;
-    let tests = tests(&setup.config, &arguments.paths, &selection, listed.as_deref(), &setup.docker, context)?;
+    let tests = tests(
+        &setup.config,
+        &arguments.paths,
+        &selection,
+        listed.as_deref(),
+        &setup.docker,
+        context,
+    )?;
     let mut out = String::new();
     match arguments.message_format {
         MessageFormat::Human => {
@@ -35,7 +42,12 @@ pub fn list(arguments: &List, context: &Context) -> Result<u8, Failure> {
                     ProfileOrigin::Marker => "marker",
                     ProfileOrigin::CommandLine => "command line",
                 };
-                vec![test.id.to_string(), test.profile.clone(), origin.to_owned(), test.image.to_string()]
+                vec![
+                    test.id.to_string(),
+                    test.profile.clone(),
+                    origin.to_owned(),
+                    test.image.to_string(),
+                ]
             };
             let rows: Vec<_> = tests.iter().map(row).collect();
             out = table(&["test", "profile", "from", "image"], &rows);
@@ -54,11 +66,23 @@ pub fn list(arguments: &List, context: &Context) -> Result<u8, Failure> {
 
 /// What the suite's listing command prints, for a suite that has one. It is a program of the
 /// project's, so it runs as a test does.
-pub fn listing(setup: &Setup, image: Option<&ImageChoice>, context: &Context) -> Result<Option<Vec<u8>>, Failure> {
-    let Some(command) = &setup.config.suite.list else { return Ok(None) };
+pub fn listing(
+    setup: &Setup,
+    image: Option<&ImageChoice>,
+    context: &Context,
+) -> Result<Option<Vec<u8>>, Failure> {
+    let Some(command) = &setup.config.suite.list else {
+        return Ok(None);
+    };
     let explicit = image.is_some() || setup.config.image.is_some();
-    let image = image.or(setup.config.image.as_ref()).unwrap_or(&ImageChoice::Isolation);
-    let root = if setup.plain { None } else { Some(setup.root(image, explicit, context)?) };
+    let image = image
+        .or(setup.config.image.as_ref())
+        .unwrap_or(&ImageChoice::Isolation);
+    let root = if setup.plain {
+        None
+    } else {
+        Some(setup.root(image, explicit, context)?)
+    };
     let profile = &setup.config.profiles[&setup.config.default_profile];
     let mut limits = profile.limits.clone();
     limits.output_bytes = LONGEST;
@@ -79,7 +103,11 @@ pub fn listing(setup: &Setup, image: Option<&ImageChoice>, context: &Context) ->
         command: Box::new(move |_| argv.clone()),
         environment: setup.environment(&[]),
         directory: setup.directory(),
-        policy: Policy { slots: 1, fresh: false, fail_fast: false },
+        policy: Policy {
+            slots: 1,
+            fresh: false,
+            fail_fast: false,
+        },
         grace: GRACE,
         keep_bytes: LONGEST,
         hold: 0,
@@ -88,7 +116,9 @@ pub fn listing(setup: &Setup, image: Option<&ImageChoice>, context: &Context) ->
     let mut last = Last(None);
     run(&request, setup.engine.as_ref(), &Inbox::new(), &mut last)?;
     match last.0 {
-        Some(attempt) if attempt.outcome.kind() == OutcomeKind::Pass => Ok(Some(attempt.stdout.head.into_bytes())),
+        Some(attempt) if attempt.outcome.kind() == OutcomeKind::Pass => {
+            Ok(Some(attempt.stdout.head.into_bytes()))
+        }
         Some(attempt) => {
             let words = attempt.stderr.head.to_string();
             let words: String = words.chars().take(400).collect();

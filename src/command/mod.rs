@@ -42,7 +42,9 @@ fn execute(command: Command, context: &Context) -> Result<u8, Failure> {
         Command::Build(arguments) => build::build(&arguments, context),
         Command::Run(arguments) => run::run(&arguments, context),
         Command::RunFull(mut arguments) => {
-            arguments.image.get_or_insert(crate::model::ImageChoice::Full);
+            arguments
+                .image
+                .get_or_insert(crate::model::ImageChoice::Full);
             run::run(&arguments, context)
         }
         Command::List(arguments) => list::list(&arguments, context),
@@ -59,7 +61,10 @@ fn execute(command: Command, context: &Context) -> Result<u8, Failure> {
 
 /// What clap says, in our form: one line, then what to do. Help and version go to stdout.
 fn usage(error: &clap::Error) -> u8 {
-    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+    if matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+    ) {
         let _ = error.print();
         return 0;
     }
@@ -83,7 +88,9 @@ fn usage(error: &clap::Error) -> u8 {
         }
     }
     if !message.contains("\nhint: ") {
-        message.push_str("\nhint: docker-test --help, and docker-test COMMAND --help, show what can be written");
+        message.push_str(
+            "\nhint: docker-test --help, and docker-test COMMAND --help, show what can be written",
+        );
     }
     Context::read(crate::cli::When::Auto).complain(&message);
     Exit::Usage.status()

@@ -17,7 +17,7 @@ use crate::model::{ByteText, ImageChoice, Limits, Test, escape};
 use crate::plan::Selection;
 use crate::report::{Background, Human, Json, Options};
 use crate::run::{
-    Class, Inbox, Policy, PROJECT, Request, Root, Site, Workshop, RUNTIME_FOLDER, clamp,
+    Class, Inbox, PROJECT, Policy, RUNTIME_FOLDER, Request, Root, Site, Workshop, clamp,
     forward_signals, plain_spec, run as run_tests, worker_spec,
 };
 use crate::store::Store;
@@ -50,10 +50,15 @@ pub struct Setup {
 
 impl Setup {
     /// Finds the project and the engine.
-    pub fn new(engine: EngineChoice, without_reset: bool, context: &Context) -> Result<Self, Failure> {
+    pub fn new(
+        engine: EngineChoice,
+        without_reset: bool,
+        context: &Context,
+    ) -> Result<Self, Failure> {
         let config = project(context)?;
-        let run = host::new_run_id()
-            .map_err(|error| Failure::engine(format!("no random numbers for a run's name: {error}")))?;
+        let run = host::new_run_id().map_err(|error| {
+            Failure::engine(format!("no random numbers for a run's name: {error}"))
+        })?;
         let site = Site {
             project: config.project.clone(),
             program: program()?,
@@ -65,7 +70,11 @@ impl Setup {
         Ok(Setup {
             config,
             machine: Machine::read(),
-            engine: if plain { Box::new(HostProcess) } else { Box::new(docker.clone()) },
+            engine: if plain {
+                Box::new(HostProcess)
+            } else {
+                Box::new(docker.clone())
+            },
             docker,
             site,
             run,
@@ -74,7 +83,12 @@ impl Setup {
     }
 
     /// The image, ready; what takes long is told on stderr.
-    pub fn root(&self, image: &ImageChoice, explicit: bool, context: &Context) -> Result<Root, Failure> {
+    pub fn root(
+        &self,
+        image: &ImageChoice,
+        explicit: bool,
+        context: &Context,
+    ) -> Result<Root, Failure> {
         let runtime = runtime(&self.config);
         if let Some(runtime) = &runtime
             && !runtime.is_file()
@@ -86,12 +100,13 @@ impl Setup {
         }
         let mut workshop = Workshop {
             docker: &self.docker,
-            docker_program: &context.docker(),
             program: self.site.program.clone(),
             runtime,
             tell: &mut |line| eprintln!("{line}"),
         };
-        workshop.prepare(image, explicit).map_err(|error| Failure::engine(error.to_string()))
+        workshop
+            .prepare(image, explicit)
+            .map_err(|error| Failure::engine(error.to_string()))
     }
 
     /// A class of tests in `root` under the limits of `profile`.
@@ -120,14 +135,22 @@ impl Setup {
         };
         let mut environment = vec![("PATH".into(), path.into())];
         let suite = &self.config.suite.env;
-        environment.extend(suite.iter().map(|(name, value)| (name.as_str().into(), value.as_str().into())));
+        environment.extend(
+            suite
+                .iter()
+                .map(|(name, value)| (name.as_str().into(), value.as_str().into())),
+        );
         environment.extend_from_slice(extra);
         environment
     }
 
     /// Where tests run inside a worker.
     pub fn directory(&self) -> ByteText {
-        if self.plain { self.config.project.as_os_str().into() } else { PROJECT.into() }
+        if self.plain {
+            self.config.project.as_os_str().into()
+        } else {
+            PROJECT.into()
+        }
     }
 
     /// The head of a run of `tests`.
@@ -164,7 +187,14 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
         paths: arguments.paths.clone(),
     };
     let listed = listing(&setup, arguments.image.as_ref(), context)?;
-    let tests = tests(&setup.config, &arguments.paths, &selection, listed.as_deref(), &setup.docker, context)?;
+    let tests = tests(
+        &setup.config,
+        &arguments.paths,
+        &selection,
+        listed.as_deref(),
+        &setup.docker,
+        context,
+    )?;
     let explicit = arguments.image.is_some() || setup.config.image.is_some();
     let (classes, class_of, notes) = classes(&setup, &tests, arguments.timeout, explicit, context)?;
     let slots = slots(&setup, arguments.workers, &tests, &classes);
@@ -172,17 +202,35 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
         return dry_run(&setup, &classes);
     }
 
-    let store = if arguments.no_record { None } else { Some(Store::open(&setup.config.results_path())?) };
+    let store = if arguments.no_record {
+        None
+    } else {
+        Some(Store::open(&setup.config.results_path())?)
+    };
     let record = store.as_ref().map(|store| store.path().to_path_buf());
     let report: Box<dyn Sink + Send> = match arguments.message_format {
         MessageFormat::Json => Box::new(Json::new(Box::new(std::io::stdout()))),
         MessageFormat::Human => {
-            let options = Options::new(context.color, &context.environment, context.terminals, false, record.as_deref());
-            Box::new(Human::new(options, Box::new(std::io::stdout()), Box::new(std::io::stderr())))
+            let options = Options::new(
+                context.color,
+                &context.environment,
+                context.terminals,
+                false,
+                record.as_deref(),
+            );
+            Box::new(Human::new(
+                options,
+                Box::new(std::io::stdout()),
+                Box::new(std::io::stderr()),
+            ))
         }
     };
-    let failed = |error: std::io::Error| Failure::engine(format!("no thread can be started: {error}"));
-    let mut sinks = Sinks { store, report: Background::new(report).map_err(failed)? };
+    let failed =
+        |error: std::io::Error| Failure::engine(format!("no thread can be started: {error}"));
+    let mut sinks = Sinks {
+        store,
+        report: Background::new(report).map_err(failed)?,
+    };
     let command = setup.config.suite.command.clone();
     let request = Request {
         head: setup.head(&tests, &classes, slots),
@@ -202,23 +250,33 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
         without_reset: arguments.without_reset,
     };
     let inbox = Inbox::new();
-    forward_signals(inbox.sender())
-        .map_err(|error| Failure::engine(format!("signal handlers cannot be installed: {error}")))?;
+    forward_signals(inbox.sender()).map_err(|error| {
+        Failure::engine(format!("signal handlers cannot be installed: {error}"))
+    })?;
     let mut warnings = notes;
     if setup.plain {
         warnings.insert(0, "--engine host: no container, no isolation, no limits on memory or processes; for comparison and debugging only".to_owned());
     }
     if arguments.without_reset {
-        warnings.insert(0, "--without-reset: tests see what earlier tests left behind".to_owned());
+        warnings.insert(
+            0,
+            "--without-reset: tests see what earlier tests left behind".to_owned(),
+        );
     }
     let notices: Vec<Event> = warnings.into_iter().map(warning).collect();
-    sinks.take(&notices).map_err(|error| Failure { exit: Exit::Results, message: error.to_string() })?;
+    sinks.take(&notices).map_err(|error| Failure {
+        exit: Exit::Results,
+        message: error.to_string(),
+    })?;
     let finished = run_tests(&request, setup.engine.as_ref(), &inbox, &mut sinks)?;
     Ok(finished.exit_status)
 }
 
 fn warning(message: String) -> Event {
-    Event::Notice(Notice { severity: Severity::Warning, message })
+    Event::Notice(Notice {
+        severity: Severity::Warning,
+        message,
+    })
 }
 
 /// The record first, then the report: what is shown is on disk.
@@ -261,7 +319,11 @@ fn classes(
         let mut asked = setup.config.profiles[&test.profile].limits.clone();
         asked.wall = timeout.unwrap_or(asked.wall);
         let (class, lacks) = setup.class(&test.profile, asked, roots.get(&test.image));
-        notes.extend(lacks.into_iter().map(|lack| format!("profile {}: {lack}", test.profile)));
+        notes.extend(
+            lacks
+                .into_iter()
+                .map(|lack| format!("profile {}: {lack}", test.profile)),
+        );
         known.insert(key, classes.len());
         class_of.push(classes.len());
         classes.push(class);
@@ -274,9 +336,16 @@ fn slots(setup: &Setup, asked: Option<Workers>, tests: &[Test], classes: &[Class
     let count = match asked.unwrap_or(setup.config.workers) {
         Workers::Count(count) => count,
         Workers::Auto => {
-            let heaviest = classes.iter().map(|class| class.given.memory_bytes).max().unwrap_or(1);
+            let heaviest = classes
+                .iter()
+                .map(|class| class.given.memory_bytes)
+                .max()
+                .unwrap_or(1);
             let by_memory = setup.machine.available_memory_bytes / heaviest.max(1);
-            setup.machine.cpus.min(usize::try_from(by_memory).unwrap_or(usize::MAX))
+            setup
+                .machine
+                .cpus
+                .min(usize::try_from(by_memory).unwrap_or(usize::MAX))
         }
     };
     count.clamp(1, tests.len().max(1))
@@ -289,8 +358,14 @@ fn dry_run(setup: &Setup, classes: &[Class]) -> Result<u8, Failure> {
         let mut spec = class.spec.clone();
         spec.name = format!("docker-test-{}-1", setup.run);
         if let Some(argv) = setup.engine.command_line(&spec)? {
-            lines.push_str(&format!("# profile {}, image {}\n", class.profile, class.image));
-            let words: Vec<String> = argv.iter().map(|word| quote(&ByteText::from(word.as_os_str()))).collect();
+            lines.push_str(&format!(
+                "# profile {}, image {}\n",
+                class.profile, class.image
+            ));
+            let words: Vec<String> = argv
+                .iter()
+                .map(|word| quote(&ByteText::from(word.as_os_str())))
+                .collect();
             lines.push_str(&words.join(" "));
             lines.push('\n');
         }

@@ -31,7 +31,9 @@ pub fn shell(arguments: &Shell, context: &Context) -> Result<u8, Failure> {
     };
     let explicit = arguments.image.is_some() || setup.config.image.is_some();
     let root = setup.root(&image, explicit, context)?;
-    let profile = test.as_ref().map_or(&setup.config.default_profile, |test| &test.profile);
+    let profile = test
+        .as_ref()
+        .map_or(&setup.config.default_profile, |test| &test.profile);
     let limits = setup.config.profiles[profile].limits.clone();
     let (class, notes) = setup.class(profile, limits, Some(&root));
     for note in notes {
@@ -51,7 +53,9 @@ pub fn shell(arguments: &Shell, context: &Context) -> Result<u8, Failure> {
     let mut environment = setup.environment(&[]);
     environment.push(("HOME".into(), HOME.into()));
     environment.push(("TMPDIR".into(), "/tmp".into()));
-    if spec.terminal && let Some(term) = context.variable("TERM".as_ref()) {
+    if spec.terminal
+        && let Some(term) = context.variable("TERM".as_ref())
+    {
         environment.push(("TERM".into(), term.into()));
     }
     if let Some(test) = &test {
@@ -62,19 +66,32 @@ pub fn shell(arguments: &Shell, context: &Context) -> Result<u8, Failure> {
         eprintln!("the test's command: {}", words.join(" "));
     }
     let os = |text: ByteText| text.as_os_str().to_owned();
-    spec.environment = environment.into_iter().map(|(name, value)| (os(name), os(value))).collect();
+    spec.environment = environment
+        .into_iter()
+        .map(|(name, value)| (os(name), os(value)))
+        .collect();
     let argv = setup.engine.command_line(&spec)?.unwrap_or_default();
     let Some((program, rest)) = argv.split_first() else {
         return Err(Failure::engine("this engine opens no shells"));
     };
     let error = Command::new(program).args(rest).exec();
-    Err(Failure::engine(format!("cannot start {}: {error}", ByteText::from(program.as_os_str()))))
+    Err(Failure::engine(format!(
+        "cannot start {}: {error}",
+        ByteText::from(program.as_os_str())
+    )))
 }
 
 /// The test of this id.
 fn find(setup: &Setup, id: &OsString, context: &Context) -> Result<Test, Failure> {
     let paths = [id.into()];
-    let found = tests(&setup.config, &paths, &Selection::default(), None, &setup.docker, context)?;
+    let found = tests(
+        &setup.config,
+        &paths,
+        &Selection::default(),
+        None,
+        &setup.docker,
+        context,
+    )?;
     match found.as_slice() {
         [test] => Ok(test.clone()),
         _ => Err(Failure::usage(format!(

@@ -40,12 +40,21 @@ pub fn test(arguments: &Test, context: &Context) -> Result<u8, Failure> {
         filters: arguments.filter.clone(),
         paths: arguments.paths.clone(),
     };
-    let tests = tests(&setup.config, &arguments.paths, &selection, None, &setup.docker, context)?;
+    let tests = tests(
+        &setup.config,
+        &arguments.paths,
+        &selection,
+        None,
+        &setup.docker,
+        context,
+    )?;
     // One container, so one class of workers; each test still has its own profile's time limits.
     let mut classes = Vec::new();
     let mut class_of = Vec::new();
     for test in tests.iter() {
-        let at = classes.iter().position(|class: &crate::run::Class| class.profile == test.profile);
+        let at = classes
+            .iter()
+            .position(|class: &crate::run::Class| class.profile == test.profile);
         class_of.push(at.unwrap_or_else(|| {
             let limits = setup.config.profiles[&test.profile].limits.clone();
             classes.push(setup.class(&test.profile, limits, None).0);
@@ -61,13 +70,21 @@ pub fn test(arguments: &Test, context: &Context) -> Result<u8, Failure> {
     let directory = setup.directory();
     let engine = InPlace(Mutex::new(Some((to_worker, from_worker))));
     let format = arguments.message_format;
-    let options = Options::new(context.color, &context.environment, context.terminals, false, None);
+    let options = Options::new(
+        context.color,
+        &context.environment,
+        context.terminals,
+        false,
+        None,
+    );
     let runner = move || -> Result<u8, Failure> {
         let mut sink: Box<dyn Sink> = match format {
             MessageFormat::Json => Box::new(Json::new(Box::new(std::io::stdout()))),
-            MessageFormat::Human => {
-                Box::new(Human::new(options, Box::new(std::io::stdout()), Box::new(std::io::stderr())))
-            }
+            MessageFormat::Human => Box::new(Human::new(
+                options,
+                Box::new(std::io::stdout()),
+                Box::new(std::io::stderr()),
+            )),
         };
         let request = Request {
             head: request_head,
@@ -76,7 +93,11 @@ pub fn test(arguments: &Test, context: &Context) -> Result<u8, Failure> {
             command: Box::new(move |test| suite::command(&command, &test.id)),
             environment,
             directory,
-            policy: Policy { slots: 1, fresh: false, fail_fast: false },
+            policy: Policy {
+                slots: 1,
+                fresh: false,
+                fail_fast: false,
+            },
             grace: GRACE,
             keep_bytes: KEEP_BYTES,
             hold: 0,
@@ -94,7 +115,9 @@ pub fn test(arguments: &Test, context: &Context) -> Result<u8, Failure> {
         crate::worker::block_signals().map_err(Failure::engine)?;
         let runner = scope.spawn(runner);
         let served = serve(from_run.into(), to_run.into(), &place);
-        let status = runner.join().unwrap_or_else(|_| Err(Failure::engine("the run ended in disorder")));
+        let status = runner
+            .join()
+            .unwrap_or_else(|_| Err(Failure::engine("the run ended in disorder")));
         served.map_err(Failure::engine)?;
         status
     })
@@ -109,7 +132,10 @@ impl Engine for InPlace {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { isolates: false, images: false }
+        Capabilities {
+            isolates: false,
+            images: false,
+        }
     }
 
     fn health(&self) -> Result<Health, EngineError> {
@@ -167,8 +193,14 @@ struct Here(Option<(PipeWriter, PipeReader)>);
 
 impl Container for Here {
     fn start(&mut self) -> Result<Pipes, EngineError> {
-        let (stdin, stdout) = self.0.take().ok_or_else(|| EngineError::Other("started twice".into()))?;
-        Ok(Pipes { stdin: Box::new(stdin), stdout: Box::new(stdout) })
+        let (stdin, stdout) = self
+            .0
+            .take()
+            .ok_or_else(|| EngineError::Other("started twice".into()))?;
+        Ok(Pipes {
+            stdin: Box::new(stdin),
+            stdout: Box::new(stdout),
+        })
     }
 
     fn kill(&self) -> Result<(), EngineError> {

@@ -18,8 +18,9 @@ pub fn place(arguments: Worker) -> Place {
 /// Serves the launcher until it says goodbye.
 pub fn worker(arguments: Worker) -> Result<u8, Failure> {
     let duplicate = |fd: std::os::fd::BorrowedFd<'_>| {
-        fd.try_clone_to_owned()
-            .map_err(|error| Failure::engine(format!("the launcher's pipe cannot be used: {error}")))
+        fd.try_clone_to_owned().map_err(|error| {
+            Failure::engine(format!("the launcher's pipe cannot be used: {error}"))
+        })
     };
     let input = duplicate(std::io::stdin().as_fd())?;
     let output = duplicate(std::io::stdout().as_fd())?;

@@ -14,8 +14,6 @@ pub const RUNTIME_FOLDER: &str = "/opt/docker-test/bin";
 pub struct Workshop<'a> {
     /// The engine.
     pub docker: &'a Docker,
-    /// The engine's program, for builds.
-    pub docker_program: &'a std::ffi::OsStr,
     /// This program's file, which goes into our images.
     pub program: PathBuf,
     /// The project's own interpreter.
@@ -74,7 +72,11 @@ impl Workshop<'_> {
         Ok(Root {
             word: recipe.as_str().to_owned(),
             reference,
-            seccomp: if full { SeccompProfile::Full } else { SeccompProfile::Isolation },
+            seccomp: if full {
+                SeccompProfile::Full
+            } else {
+                SeccompProfile::Isolation
+            },
             exec: full,
             binds: Vec::new(),
         })
@@ -98,7 +100,12 @@ impl Workshop<'_> {
             source: source.clone(),
             target: Path::new(RUNTIME_FOLDER).join::<&std::ffi::OsStr>(name),
         };
-        self.runtime.as_ref().zip(name).map(bind).into_iter().collect()
+        self.runtime
+            .as_ref()
+            .zip(name)
+            .map(bind)
+            .into_iter()
+            .collect()
     }
 
     /// Builds one of our images.
@@ -120,6 +127,6 @@ impl Workshop<'_> {
             runtime: self.runtime.clone(),
             binary: self.program.clone(),
         };
-        build(self.docker_program, &request, self.tell)
+        build(self.docker, &request, self.tell)
     }
 }

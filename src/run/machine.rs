@@ -12,8 +12,8 @@ use super::dispatch::{Action, ClassIndex, Dispatcher, Policy, TestIndex, WorkerN
 use super::limits::check_limits;
 use crate::engine::{Container, ContainerSpec, Ending, Engine, EngineError};
 use crate::event::{
-    Attempt, Event, LimitState, Notice, Progress, RunFinished, RunStarted, Severity, Sink,
-    SinkError, WorkerEnded, WorkerStarted,
+    Attempt, Event, Notice, Progress, RunFinished, RunStarted, Severity, Sink, SinkError,
+    WorkerEnded, WorkerStarted,
 };
 use crate::model::{ByteText, Limits, LostCause, Outcome, Test};
 use crate::protocol::{FromWorker, Hello, Job, JobLimits, PROTOCOL, Report, ToWorker};
@@ -140,7 +140,6 @@ pub fn run(
             bad: false,
             interrupted: None,
             last_error: None,
-            warned: Vec::new(),
             version: Version::NotAsked,
         };
         machine.events.push(Event::RunStarted(request.head.clone()));
@@ -189,7 +188,6 @@ struct Machine<'scope, 'env> {
     bad: bool,
     interrupted: Option<i32>,
     last_error: Option<EngineError>,
-    warned: Vec<(ClassIndex, &'static str)>,
     version: Version,
 }
 
@@ -480,22 +478,6 @@ impl Machine<'_, '_> {
         } else {
             Vec::new()
         };
-        for check in limits
-            .iter()
-            .filter(|check| check.state == LimitState::Unenforced)
-        {
-            let key = (worker.class, check.limit);
-            if !self.warned.contains(&key) {
-                self.warned.push(key);
-                self.events.push(Event::Notice(Notice {
-                    severity: Severity::Warning,
-                    message: format!(
-                        "profile {}: {} is not enforced here ({})",
-                        class.profile, check.limit, check.found
-                    ),
-                }));
-            }
-        }
         self.events.push(Event::WorkerStarted(WorkerStarted {
             worker: number,
             profile: class.profile.clone(),

@@ -32,6 +32,7 @@ mod error;
 mod header;
 mod location;
 mod migrations;
+mod remove;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -47,6 +48,7 @@ use crate::model::ByteText;
 
 pub use error::StoreError;
 use migrations::{APPLICATION_ID, MIGRATIONS, migrate};
+pub use remove::remove;
 
 /// How long another launcher's lock is waited for. Its batches take milliseconds.
 const PATIENCE: Duration = Duration::from_secs(30);
