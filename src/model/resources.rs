@@ -71,6 +71,11 @@ pub enum Leak {
         /// Their size together, in bytes.
         bytes: u64,
     },
+    /// The mode or the extended attributes of one of its own folders.
+    Attributes {
+        /// Which folder.
+        place: String,
+    },
     /// A System V shared memory segment, semaphore set or message queue.
     SysvIpc {
         /// `shm`, `sem` or `msg`.
@@ -113,6 +118,7 @@ impl fmt::Display for Leak {
             } => {
                 write!(f, "{count} files in {place} ({})", format_bytes(*bytes))
             }
+            Leak::Attributes { place } => write!(f, "changed attributes of {place}"),
             Leak::SysvIpc { what, count } => write!(f, "{count} SysV {what}"),
             Leak::MessageQueue { name } => write!(f, "message queue {name}"),
             Leak::Sockets { count } => write!(f, "{count} sockets"),

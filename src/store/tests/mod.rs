@@ -5,6 +5,7 @@ mod pressure;
 mod processes;
 mod refusals;
 
+use std::sync::Arc;
 use std::path::Path;
 
 use rusqlite::types::Value;
@@ -40,7 +41,7 @@ fn run_started(run: &str, ids: &[&[u8]]) -> Event {
         project: b"/srv/\xff".to_vec().into(),
         host: "box".into(),
         workers: 2,
-        tests: ids.iter().map(test).collect(),
+        tests: Arc::new(ids.iter().map(test).collect()),
     })
 }
 

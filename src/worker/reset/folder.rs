@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use nix::dir::{Dir, Type};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, renameat};
-use nix::sys::stat::{FchmodatFlags, Mode, fchmod, fchmodat, fstatat};
+use nix::sys::stat::{FchmodatFlags, Mode, fchmod, fchmodat, fstat, fstatat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
+use super::xattr;
 use crate::model::Leak;
 
 /// How deep we go with a descriptor for each level; what lies deeper is moved up first.
@@ -19,6 +20,7 @@ const DEPTH: usize = 32;
 pub struct Folder {
     path: PathBuf,
     dir: Dir,
+    mode: u32,
     moved: u64,
 }
 
@@ -34,19 +36,43 @@ impl Folder {
     /// # Errors
     /// It is not there, or no folder.
     pub fn open(path: PathBuf) -> Result<Self, String> {
-        match Dir::open(&path, flags(), Mode::empty()) {
-            Ok(dir) => Ok(Folder {
-                path,
+        let open = || {
+            let dir = Dir::open(&path, flags(), Mode::empty())?;
+            let mode = fstat(dir.as_fd())?.st_mode;
+            Ok(Folder {
+                path: path.clone(),
                 dir,
+                mode,
                 moved: 0,
-            }),
-            Err(error) => Err(format!("cannot open {}: {error}", path.display())),
-        }
+            })
+        };
+        open().map_err(|error: Errno| format!("cannot open {}: {error}", path.display()))
     }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Puts the folder's own mode and extended attributes back: a test may own it.
+    ///
+    /// # Errors
+    /// They cannot be put back.
+    pub fn restore(&self) -> Result<Option<Leak>, String> {
+        let failed = |error| format!("cannot restore {}: {error}", self.path.display());
+        let changed_mode = fstat(self.dir.as_fd()).map_err(failed)?.st_mode != self.mode;
+        if changed_mode {
+            fchmod(self.dir.as_fd(), Mode::from_bits_truncate(self.mode)).map_err(failed)?;
+        }
+        let attributes = xattr::names(self.dir.as_fd());
+        for name in &attributes {
+            xattr::remove(self.dir.as_fd(), name).map_err(failed)?;
+        }
+        Ok(
+            (changed_mode || !attributes.is_empty()).then(|| Leak::Attributes {
+                place: self.path.display().to_string(),
+            }),
+        )
     }
 
     /// Removes everything in it and checks that nothing is left; says what there was.
@@ -175,6 +201,21 @@ mod tests {
         assert_eq!(fs::read_dir(top).unwrap().count(), 0);
         assert!(outside.path().join("kept").exists());
         assert_eq!(folder.empty(), Ok(None));
+    }
+
+    #[test]
+    fn the_folders_own_mode_comes_back() {
+        let root = tempfile::tempdir().unwrap();
+        fs::set_permissions(root.path(), fs::Permissions::from_mode(0o1777)).unwrap();
+        let folder = Folder::open(root.path().into()).unwrap();
+        assert_eq!(folder.restore(), Ok(None));
+        fs::set_permissions(root.path(), fs::Permissions::from_mode(0)).unwrap();
+        assert!(matches!(
+            folder.restore(),
+            Ok(Some(Leak::Attributes { .. }))
+        ));
+        let mode = fs::metadata(root.path()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o1777);
     }
 
     /// Deeper than any path can be long, and than there are descriptors.

@@ -9,6 +9,7 @@ mod folder;
 mod ipc;
 mod sealed;
 mod supervisor;
+mod xattr;
 
 use std::path::{Path, PathBuf};
 
@@ -118,10 +119,12 @@ impl Reset {
             nix::unistd::UnlinkatFlags::RemoveDir,
         );
         for folder in &mut self.folders {
-            match folder.empty() {
-                Ok(None) => {}
-                Ok(Some(leak)) => cleaned.leaks.push(leak),
-                Err(problem) => cleaned.unclean = Some(problem),
+            // First the rights on the folder itself, without which it cannot be emptied.
+            for result in [folder.restore(), folder.empty()] {
+                match result {
+                    Ok(leak) => cleaned.leaks.extend(leak),
+                    Err(problem) => cleaned.unclean = Some(problem),
+                }
             }
         }
         if let Some(sealed) = &mut self.sealed {
