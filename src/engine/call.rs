@@ -38,6 +38,7 @@ pub struct Call {
     argv: Vec<OsString>,
     limit: Duration,
     stdin: Option<Vec<u8>>,
+    environment: Vec<(OsString, OsString)>,
 }
 
 /// What a program that ran to its end said.
@@ -64,12 +65,19 @@ impl Call {
             argv,
             limit,
             stdin: None,
+            environment: Vec::new(),
         }
     }
 
     /// Gives it these bytes as its stdin; without, its stdin is empty.
     pub fn stdin(mut self, bytes: Vec<u8>) -> Self {
         self.stdin = Some(bytes);
+        self
+    }
+
+    /// Sets a variable of its environment, which is the launcher's otherwise.
+    pub fn environment(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.environment.push((name.into(), value.into()));
         self
     }
 
@@ -166,7 +174,10 @@ impl Call {
     }
 
     fn expression(&self) -> Expression {
-        let expression = own_group(&self.argv);
+        let mut expression = own_group(&self.argv);
+        for (name, value) in &self.environment {
+            expression = expression.env(name, value);
+        }
         match &self.stdin {
             Some(bytes) => expression.stdin_bytes(bytes.clone()),
             None => expression.stdin_null(),

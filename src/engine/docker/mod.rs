@@ -7,7 +7,7 @@
 
 mod argv;
 mod container;
-mod diagnose;
+pub(super) mod diagnose;
 mod ending;
 #[cfg(test)]
 pub(super) mod fake;
