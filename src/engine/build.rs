@@ -144,8 +144,13 @@ pub enum BuildError {
     #[error(transparent)]
     Engine(#[from] EngineError),
     /// The context could not be made.
-    #[error("cannot make the build's context: {0}\nhint: is there room in TMPDIR?")]
-    Context(#[from] std::io::Error),
+    #[error("cannot make the build's context, {path}: {error}\nhint: is there room in TMPDIR?")]
+    Context {
+        /// The file that was to be read or written.
+        path: ByteText,
+        /// Why it could not be.
+        error: std::io::Error,
+    },
 }
 
 fn quoted(lines: &[String]) -> String {
@@ -179,7 +184,7 @@ pub fn build(
         )
         .environment("DOCKER_BUILDKIT", builder.switch());
     let result = call.stream(|line| {
-        if let Some(line) = output.take(&escape(line)) {
+        if let Some(line) = output.take(&escape(output::visible(line))) {
             progress(line);
         }
     });
@@ -263,6 +268,10 @@ fn arguments(
         // A failed step's container stays behind otherwise.
         Builder::Classic => "--force-rm".into(),
     });
+    if request.recipe == Recipe::Isolation {
+        // None of its steps needs one, and so none can bring in what nobody asked for.
+        arguments.push("--network=none".into());
+    }
     if request.no_cache {
         arguments.push("--no-cache".into());
     }
@@ -282,10 +291,12 @@ fn pull(docker: &Docker, base: &str, progress: &mut dyn FnMut(&str)) -> Result<(
     progress(&format!("Pulling {base}"));
     let result = docker
         .call_within(["pull", base], PULL)
-        .stream(|line| progress(&escape(line)));
+        .stream(|line| progress(&escape(output::visible(line))));
     let message = match result {
         Ok(()) => return Ok(()),
-        Err(EngineError::Failed { stderr, .. }) if output::no_base(&stderr) => stderr,
+        Err(EngineError::Failed { stderr, .. }) if output::no_base(&stderr) => {
+            output::reason(&stderr).to_owned()
+        }
         // A registry that swallows packets cannot be reached either.
         Err(EngineError::Timeout { limit, .. }) => format!("no end in {} s", limit.as_secs()),
         Err(error) => return Err(diagnose::explain(error).into()),

@@ -4,7 +4,7 @@
 //! Invariants: every call has a deadline; nothing is given to a shell; a container that was created
 //! carries our labels, ends when its stdin ends, and is then removed by the engine itself.
 
-pub mod build;
+mod build;
 mod call;
 mod docker;
 mod host_image;
@@ -15,6 +15,7 @@ mod spec;
 use std::io::{Read, Write};
 use std::time::Duration;
 
+pub use build::{BuildError, BuildRequest, Built, Recipe, build};
 pub use call::{Answer, Call};
 pub use docker::Docker;
 pub use host_image::{host_binds, host_image};

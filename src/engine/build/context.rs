@@ -26,10 +26,12 @@ pub fn make(recipe: Recipe, binary: &Path, runtime: Option<&Path>) -> Result<Tem
     }
     let folder = tempfile::Builder::new()
         .prefix("docker-test-build-")
-        .tempdir()?;
+        .tempdir()
+        .map_err(at(&std::env::temp_dir()))?;
     let binaries = folder.path().join(BINARIES);
-    fs::create_dir(&binaries)?;
-    fs::write(folder.path().join("Dockerfile"), recipe.dockerfile())?;
+    fs::create_dir(&binaries).map_err(at(&binaries))?;
+    let dockerfile = folder.path().join("Dockerfile");
+    fs::write(&dockerfile, recipe.dockerfile()).map_err(at(&dockerfile))?;
     place(binary, &binaries.join(PROGRAM))?;
     if let Some((path, name)) = runtime.and_then(|path| Some((path, path.file_name()?))) {
         place(path, &binaries.join(name))?;
@@ -92,7 +94,12 @@ fn refused(path: &Path, why: String) -> BuildError {
 }
 
 /// Copies an executable so that everybody in the image may start it, whatever its own mode is.
-fn place(from: &Path, to: &Path) -> io::Result<()> {
-    fs::copy(from, to)?;
-    fs::set_permissions(to, Permissions::from_mode(0o755))
+fn place(from: &Path, to: &Path) -> Result<(), BuildError> {
+    fs::copy(from, to).map_err(at(from))?;
+    fs::set_permissions(to, Permissions::from_mode(0o755)).map_err(at(to))
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> BuildError {
+    let path = ByteText::from(path.as_os_str());
+    move |error| BuildError::Context { path, error }
 }

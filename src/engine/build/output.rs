@@ -4,6 +4,8 @@ use std::collections::{HashSet, VecDeque};
 
 /// How many lines of a failed build are quoted.
 const QUOTED: usize = 12;
+/// How much of each: a step's line is a whole script.
+const QUOTED_CHARS: usize = 160;
 
 /// Reads a builder's lines.
 #[derive(Default)]
@@ -39,7 +41,7 @@ impl Output {
         if self.last.len() == QUOTED {
             self.last.pop_front();
         }
-        self.last.push_back(line.to_owned());
+        self.last.push_back(shortened(line));
         Some(line)
     }
 
@@ -52,6 +54,28 @@ impl Output {
     pub fn last_lines(self) -> Vec<String> {
         self.last.into()
     }
+}
+
+fn shortened(line: &str) -> String {
+    match line.char_indices().nth(QUOTED_CHARS) {
+        Some((cut, _)) => format!("{}…", &line[..cut]),
+        None => line.to_owned(),
+    }
+}
+
+/// What a terminal would show of a line in which a carriage return starts again.
+pub fn visible(line: &[u8]) -> &[u8] {
+    line.rsplit(|&byte| byte == b'\r')
+        .find(|part| !part.is_empty())
+        .unwrap_or_default()
+}
+
+/// The engine's reason in a failed call's words, without what was said before it.
+pub fn reason(stderr: &str) -> &str {
+    const BEGINNING: &str = "Error response from daemon: ";
+    stderr
+        .rfind(BEGINNING)
+        .map_or(stderr, |at| &stderr[at + BEGINNING.len()..])
 }
 
 /// Whether a failed pull's words mean that the base is not to be had: no network, no registry, no

@@ -158,6 +158,7 @@ fn the_classic_builder_gets_a_whole_command_line() {
             "build",
             &format!("--tag=docker-test/isolation:{version}"),
             "--force-rm",
+            "--network=none",
             "--no-cache",
             "--build-arg=BASE_IMAGE=debian:12",
             "--build-arg=BINARIES=bin/",
@@ -189,14 +190,17 @@ fn a_base_that_is_there_is_pulled_only_on_demand() {
 #[test]
 fn a_base_that_cannot_be_had_is_one_clear_error() {
     let fake = Fake::new(
-        r#"case $1 in image) echo "Error: No such image: x" >&2; exit 1 ;; pull) echo 'Error response from daemon: Get "https://registry.invalid/v2/": dial tcp: lookup registry.invalid: no such host' >&2; exit 1 ;; esac"#,
+        r#"case $1 in image) echo "Error: No such image: x" >&2; exit 1 ;; pull) echo 'Using default tag: latest'; echo 'Error response from daemon: Get "https://registry.invalid/v2/": dial tcp: lookup registry.invalid: no such host' >&2; exit 1 ;; esac"#,
     );
     let error = build_with(&fake, |_| {}).0.unwrap_err();
     let BuildError::BaseUnavailable { base, message } = &error else {
         panic!("{error}")
     };
     assert_eq!(base, Recipe::Isolation.base());
-    assert!(message.contains("no such host"), "{message}");
+    assert!(
+        message.starts_with("Get ") && message.ends_with("no such host"),
+        "{message}"
+    );
     let text = error.to_string();
     for way in [
         "--base-image",
@@ -273,6 +277,20 @@ fn a_cached_build_is_told_from_a_real_one() {
     assert!(!cached(
         "#6 [2/3] RUN x\n#6 CACHED\n#7 [3/3] COPY bin/ /\n#7 DONE 0.1s"
     ));
+}
+
+#[test]
+fn a_progress_line_shows_what_was_written_last() {
+    assert_eq!(output::visible(b"1 kB\r2 kB\r\r"), b"2 kB");
+    assert_eq!(output::visible(b"\r"), b"");
+}
+
+#[test]
+fn a_program_that_is_gone_is_named() {
+    let fake = Fake::new("exit 1");
+    let result = build_with(&fake, |request| request.binary = "/no/program".into()).0;
+    let text = result.unwrap_err().to_string();
+    assert!(text.contains("/no/program: No such file"), "{text}");
 }
 
 #[test]
