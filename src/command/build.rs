@@ -5,7 +5,7 @@ use super::prepare::{project, runtime};
 use super::{Context, Failure, text};
 use crate::cli::{Build, BuildTarget};
 use crate::engine::Docker;
-use crate::engine::build::Recipe;
+use crate::engine::Recipe;
 use crate::model::{format_bytes, format_duration};
 use crate::report::table;
 use crate::run::Workshop;

@@ -6,7 +6,7 @@ use super::context::program;
 use super::prepare::{project, runtime};
 use super::{Context, Exit, Failure, text};
 use crate::config::Config;
-use crate::engine::build::Recipe;
+use crate::engine::Recipe;
 use crate::engine::{Docker, Engine, Health};
 use crate::host::{self, Machine};
 use crate::model::{escape, format_bytes};

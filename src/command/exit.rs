@@ -1,8 +1,8 @@
 //! Exit statuses: a documented table (`doc/exit-codes.md`), and the errors that lead to each.
 
 use crate::config::ConfigError;
+use crate::engine::BuildError;
 use crate::engine::EngineError;
-use crate::engine::build::BuildError;
 use crate::plan::PlanError;
 use crate::run::RunError;
 use crate::store::StoreError;

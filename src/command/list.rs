@@ -23,7 +23,7 @@ pub fn list(arguments: &List, context: &Context) -> Result<u8, Failure> {
         paths: arguments.paths.clone(),
         ..Selection::default()
     };
-    let listed = listing(&setup, None, context)?;
+    let listed = listing(&setup, None)?;
     let tests = tests(
         &setup.config,
         &arguments.paths,
@@ -66,11 +66,7 @@ pub fn list(arguments: &List, context: &Context) -> Result<u8, Failure> {
 
 /// What the suite's listing command prints, for a suite that has one. It is a program of the
 /// project's, so it runs as a test does.
-pub fn listing(
-    setup: &Setup,
-    image: Option<&ImageChoice>,
-    context: &Context,
-) -> Result<Option<Vec<u8>>, Failure> {
+pub fn listing(setup: &Setup, image: Option<&ImageChoice>) -> Result<Option<Vec<u8>>, Failure> {
     let Some(command) = &setup.config.suite.list else {
         return Ok(None);
     };
@@ -81,7 +77,7 @@ pub fn listing(
     let root = if setup.plain {
         None
     } else {
-        Some(setup.root(image, explicit, context)?)
+        Some(setup.root(image, explicit)?)
     };
     let profile = &setup.config.profiles[&setup.config.default_profile];
     let mut limits = profile.limits.clone();

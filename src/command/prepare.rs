@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Context, Failure};
 use crate::config::{self, Config};
-use crate::engine::build::Recipe;
+use crate::engine::Recipe;
 use crate::engine::{Docker, Engine};
 use crate::model::{ImageChoice, Test};
 use crate::plan::{Selection, plan};

@@ -83,12 +83,7 @@ impl Setup {
     }
 
     /// The image, ready; what takes long is told on stderr.
-    pub fn root(
-        &self,
-        image: &ImageChoice,
-        explicit: bool,
-        context: &Context,
-    ) -> Result<Root, Failure> {
+    pub fn root(&self, image: &ImageChoice, explicit: bool) -> Result<Root, Failure> {
         let runtime = runtime(&self.config);
         if let Some(runtime) = &runtime
             && !runtime.is_file()
@@ -186,7 +181,7 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
         filters: arguments.filter.clone(),
         paths: arguments.paths.clone(),
     };
-    let listed = listing(&setup, arguments.image.as_ref(), context)?;
+    let listed = listing(&setup, arguments.image.as_ref())?;
     let tests = tests(
         &setup.config,
         &arguments.paths,
@@ -196,7 +191,7 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
         context,
     )?;
     let explicit = arguments.image.is_some() || setup.config.image.is_some();
-    let (classes, class_of, notes) = classes(&setup, &tests, arguments.timeout, explicit, context)?;
+    let (classes, class_of, notes) = classes(&setup, &tests, arguments.timeout, explicit)?;
     let slots = slots(&setup, arguments.workers, &tests, &classes);
     if arguments.dry_run {
         return dry_run(&setup, &classes);
@@ -300,7 +295,6 @@ fn classes(
     tests: &[Test],
     timeout: Option<Duration>,
     explicit: bool,
-    context: &Context,
 ) -> Result<(Vec<Class>, Vec<usize>, Vec<String>), Failure> {
     let mut known: BTreeMap<(&str, &ImageChoice), usize> = BTreeMap::new();
     let mut roots: BTreeMap<&ImageChoice, Root> = BTreeMap::new();
@@ -314,7 +308,7 @@ fn classes(
             continue;
         }
         if !setup.plain && !roots.contains_key(&test.image) {
-            roots.insert(&test.image, setup.root(&test.image, explicit, context)?);
+            roots.insert(&test.image, setup.root(&test.image, explicit)?);
         }
         let mut asked = setup.config.profiles[&test.profile].limits.clone();
         asked.wall = timeout.unwrap_or(asked.wall);

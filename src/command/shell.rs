@@ -9,8 +9,7 @@ use super::prepare::{is_built, tests};
 use super::run::Setup;
 use super::{Context, Failure};
 use crate::cli::{EngineChoice, Shell};
-use crate::engine::Engine;
-use crate::engine::build::Recipe;
+use crate::engine::Recipe;
 use crate::model::{ByteText, ImageChoice, Test};
 use crate::plan::Selection;
 use crate::run::HOME;
@@ -30,7 +29,7 @@ pub fn shell(arguments: &Shell, context: &Context) -> Result<u8, Failure> {
         (None, None) => setup.config.image.clone().unwrap_or(ImageChoice::Isolation),
     };
     let explicit = arguments.image.is_some() || setup.config.image.is_some();
-    let root = setup.root(&image, explicit, context)?;
+    let root = setup.root(&image, explicit)?;
     let profile = test
         .as_ref()
         .map_or(&setup.config.default_profile, |test| &test.profile);

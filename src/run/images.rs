@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::spec::Root;
-use crate::engine::build::{BuildError, BuildRequest, Built, Recipe, build};
 use crate::engine::{Bind, Docker, Engine, EngineError, SeccompProfile, host_binds, host_image};
+use crate::engine::{BuildError, BuildRequest, Built, Recipe, build};
 use crate::model::ImageChoice;
 
 /// Where a project's own runtime is in an image that is not ours to build.

@@ -5,8 +5,8 @@ mod pressure;
 mod processes;
 mod refusals;
 
-use std::sync::Arc;
 use std::path::Path;
+use std::sync::Arc;
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, params};
