@@ -4,6 +4,8 @@ mod config;
 mod engine;
 mod event;
 mod model;
+mod plan;
 mod protocol;
+mod suite;
 
 fn main() {}
