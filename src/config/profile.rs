@@ -26,9 +26,12 @@ const NICE: RangeInclusive<u64> = 0..=19;
 /// The longest name of a profile.
 const MAX_NAME: usize = 64;
 
-/// Reads `profiles` over those that there are; a new one starts as the default profile.
+/// Reads `profiles` over those that there are; a new one starts as the default profile, as the
+/// file has that, wherever it stands in the file.
 pub(super) fn read(field: &Field, profiles: &mut Profiles) -> Result<()> {
-    for (key, name, field) in field.entries()? {
+    let mut entries = field.entries()?;
+    entries.sort_by_key(|(_, name, _)| *name != DEFAULT_PROFILE);
+    for (key, name, field) in entries {
         if !is_name(name) {
             return Err(Fault {
                 at: key.at,

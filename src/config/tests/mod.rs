@@ -81,6 +81,9 @@ fn a_new_profile_starts_as_the_standard_one() {
     expected.limits.nice = 3;
     assert_eq!(config.profiles["mine"], expected);
     assert_eq!(config.profiles.len(), 5);
+    let config = read("profiles: {mine: {nice: 3}, standard: {pids: 9}}").unwrap();
+    expected.limits.pids = 9;
+    assert_eq!(config.profiles["mine"], expected);
 }
 
 #[test]
@@ -235,4 +238,12 @@ fn word() -> impl Strategy<Value = String> {
         "['{test}']",
     ])
     .prop_map(str::to_owned)
+}
+
+#[test]
+fn the_example_of_the_reference_is_accepted() {
+    let reference = include_str!("../../../doc/configuration.md");
+    let example = reference.split("```").nth(1).unwrap();
+    let config = read(example.strip_prefix("yaml\n").unwrap()).unwrap();
+    assert_eq!(config.profiles["database"].limits.memory_bytes, 2 << 30);
 }
