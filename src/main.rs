@@ -4,5 +4,6 @@ mod engine;
 mod event;
 mod model;
 mod protocol;
+mod report;
 
 fn main() {}

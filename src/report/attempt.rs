@@ -1,0 +1,139 @@
+//! A finished attempt, as lines.
+
+use std::time::Duration;
+
+use crate::event::{Attempt, Captured};
+use crate::model::{OutcomeKind, format_bytes, format_duration};
+
+use super::{Paint, clean, excerpt};
+
+/// Leaks that are named; the others are counted.
+const LEAKS: usize = 5;
+
+/// Where more of an output is, and how to keep CI commands in it from being obeyed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Around<'a> {
+    /// The file that has the record.
+    pub record: Option<&'a str>,
+    /// The token that ends GitHub's `stop-commands`.
+    pub github_token: Option<&'a str>,
+}
+
+/// `fail exit(1)`: the outcome and its reason.
+pub fn outcome(attempt: &Attempt) -> String {
+    let kind = attempt.outcome.kind().as_str();
+    match &attempt.reason {
+        Some(reason) => format!("{kind} {}", clean::word(reason)),
+        None => kind.to_owned(),
+    }
+}
+
+/// `text`, painted as what `kind` is.
+pub fn painted(paint: Paint, kind: OutcomeKind, text: &str) -> String {
+    match kind {
+        OutcomeKind::Pass => paint.good(text),
+        OutcomeKind::Skip | OutcomeKind::NotRun => paint.warning(text),
+        _ => paint.bad(text),
+    }
+}
+
+/// `process sleep, 2 sockets`: what it left behind that is worth a warning.
+pub fn leaks(attempt: &Attempt) -> Option<String> {
+    let mut leaks = attempt.leaks.iter().filter(|leak| leak.is_warning());
+    let named: Vec<String> = leaks
+        .by_ref()
+        .take(LEAKS)
+        .map(ToString::to_string)
+        .collect();
+    let more = match leaks.count() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    (!named.is_empty()).then(|| clean::word(&named.join(", ")) + &more)
+}
+
+/// The attempt's line: outcome, duration, test.
+pub fn line(paint: Paint, attempt: &Attempt) -> String {
+    let word = format!("{:<14}", outcome(attempt));
+    let word = painted(paint, attempt.outcome.kind(), &word);
+    let wall = attempt.resources.as_ref().map_or_else(
+        || "-".to_owned(),
+        |used| format_duration(Duration::from_micros(used.wall_us)),
+    );
+    let number = match (attempt.attempt, attempt.superseded) {
+        (number, true) => format!(" (attempt {number}, runs again)"),
+        (1, false) => String::new(),
+        (number, false) => format!(" (attempt {number})"),
+    };
+    let test = clean::word(&attempt.test.to_string());
+    format!("{word} [{wall:>8}] {test}{number}\n")
+}
+
+/// What belongs under the line of an attempt that is not good: how it was run, what it used and
+/// what it wrote.
+pub fn details(attempt: &Attempt, around: Around<'_>) -> String {
+    let mut out = format!("  = {}\n", facts(attempt).join(", "));
+    if attempt.escalated {
+        out.push_str("  = SIGTERM was not enough: killed\n");
+    }
+    if let Some(leaks) = leaks(attempt) {
+        out.push_str(&leak_line(&leaks));
+    }
+    let mut output = String::new();
+    for (name, captured) in [("stdout", &attempt.stdout), ("stderr", &attempt.stderr)] {
+        push_stream(&mut output, name, captured, around.record);
+    }
+    match (output.is_empty(), around.github_token) {
+        (true, _) => {}
+        (false, None) => out.push_str(&output),
+        (false, Some(token)) => {
+            out.push_str(&format!("::stop-commands::{token}\n{output}::{token}::\n"));
+        }
+    }
+    out
+}
+
+/// `  = left behind: process sleep`.
+pub fn leak_line(leaks: &str) -> String {
+    format!("  = left behind: {leaks}\n")
+}
+
+fn push_stream(out: &mut String, name: &str, captured: &Captured, record: Option<&str>) {
+    if captured.total_bytes > 0 || !captured.head.as_bytes().is_empty() {
+        out.push_str(&format!(
+            "  {name}, {}:\n",
+            format_bytes(captured.total_bytes)
+        ));
+        excerpt::push(out, captured, record);
+    }
+}
+
+fn facts(attempt: &Attempt) -> Vec<String> {
+    let mut facts = vec![
+        format!("profile {}", clean::word(&attempt.profile)),
+        format!("image {}", clean::word(&attempt.image)),
+    ];
+    if let Some(worker) = attempt.worker {
+        facts.push(format!("worker {worker}"));
+    }
+    let Some(used) = &attempt.resources else {
+        return facts;
+    };
+    if let Some(cpu) = used.cpu_us {
+        facts.push(format!(
+            "CPU time {}",
+            format_duration(Duration::from_micros(cpu))
+        ));
+    }
+    match (used.memory_peak_bytes, used.memory_peak_bound_bytes) {
+        (Some(peak), _) => facts.push(match used.memory_peak_source {
+            Some(source) => format!("peak memory {} ({})", format_bytes(peak), source.as_str()),
+            None => format!("peak memory {}", format_bytes(peak)),
+        }),
+        (None, Some(bound)) => {
+            facts.push(format!("peak memory at most {}", format_bytes(bound)));
+        }
+        (None, None) => {}
+    }
+    facts
+}

@@ -1,0 +1,264 @@
+//! Events and streams for this module's tests.
+
+use std::collections::VecDeque;
+use std::io::{ErrorKind, Write};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::event::{
+    Attempt, Captured, Event, LimitCheck, LimitState, Notice, Progress, RunFinished, RunStarted,
+    Severity, WorkerEnded, WorkerStarted,
+};
+use crate::model::{
+    Clock, ImageChoice, Leak, Outcome, ProfileOrigin, Resources, Source, StopReason, Termination,
+    Test, TestId,
+};
+use crate::protocol::Attestation;
+
+/// A stream that the test can read afterwards.
+#[derive(Clone, Default)]
+pub struct Shared(Arc<Mutex<Vec<u8>>>);
+
+impl Shared {
+    pub fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What a [`Scripted`] stream answers to a write.
+pub enum Answer {
+    Error(ErrorKind),
+    /// It takes so many bytes.
+    Write(usize),
+}
+
+/// A stream that answers as it is told, and then takes everything.
+pub struct Scripted {
+    answers: VecDeque<Answer>,
+    into: Shared,
+}
+
+impl Scripted {
+    pub fn new(answers: impl IntoIterator<Item = Answer>) -> Self {
+        Scripted::into(Shared::default(), answers)
+    }
+
+    pub fn into(into: Shared, answers: impl IntoIterator<Item = Answer>) -> Self {
+        let answers = answers.into_iter().collect();
+        Scripted { answers, into }
+    }
+}
+
+impl Write for Scripted {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self.answers.pop_front() {
+            Some(Answer::Error(kind)) => Err(kind.into()),
+            Some(Answer::Write(count)) => self.into.write(&bytes[..count.min(bytes.len())]),
+            None => self.into.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+pub fn captured(text: &str) -> Captured {
+    Captured {
+        head: text.into(),
+        total_bytes: text.len() as u64,
+        ..Captured::default()
+    }
+}
+
+/// A pass of 12 ms.
+pub fn attempt(id: &str) -> Attempt {
+    Attempt {
+        test: TestId::new(id),
+        attempt: 1,
+        superseded: false,
+        outcome: Outcome::Pass,
+        reason: None,
+        termination: Some(Termination::Exit(0)),
+        stopped: None,
+        escalated: false,
+        profile: "standard".into(),
+        image: "isolation".into(),
+        worker: Some(1),
+        sequence: Some(1),
+        started_unix_us: Some(1_700_000_000_000_000),
+        resources: Some(Resources {
+            wall_us: 12_000,
+            ..Resources::default()
+        }),
+        leaks: Vec::new(),
+        reset_ns: Some(150_000),
+        stdout: Captured::default(),
+        stderr: Captured::default(),
+    }
+}
+
+/// An attempt with this outcome and its reason.
+pub fn ended(id: &str, outcome: Outcome) -> Attempt {
+    Attempt {
+        outcome,
+        reason: outcome.reason(),
+        ..attempt(id)
+    }
+}
+
+pub fn finished(attempt: Attempt) -> Event {
+    Event::AttemptFinished(Box::new(attempt))
+}
+
+pub fn notice(message: &str) -> Event {
+    Event::Notice(Notice {
+        severity: Severity::Warning,
+        message: message.into(),
+    })
+}
+
+pub fn run_started(tests: &[&str]) -> Event {
+    let test = |id: &&str| Test {
+        id: TestId::new(*id),
+        profile: "standard".into(),
+        origin: ProfileOrigin::Default,
+        image: ImageChoice::Isolation,
+    };
+    Event::RunStarted(RunStarted {
+        run: "0123456789abcdef".into(),
+        started_unix_us: 1_700_000_000_000_000,
+        version: "0.1.0".into(),
+        engine: "docker".into(),
+        images: vec!["isolation".into()],
+        project: "/home/me/project".into(),
+        host: "box".into(),
+        workers: 2,
+        tests: tests.iter().map(test).collect(),
+    })
+}
+
+pub fn run_finished(interrupted: Option<i32>) -> Event {
+    Event::RunFinished(RunFinished {
+        wall_us: 1_250_000,
+        engine_version: Some("20.10.24".into()),
+        interrupted,
+        exit_status: 1,
+    })
+}
+
+pub fn worker_started(limits: Vec<LimitCheck>) -> Event {
+    Event::WorkerStarted(WorkerStarted {
+        worker: 1,
+        profile: "standard".into(),
+        image: "isolation".into(),
+        start_us: 260_000,
+        attestation: Attestation {
+            pid: 1,
+            uid: 1001,
+            gid: 1001,
+            cgroup_version: Some(2),
+            memory_bytes: Some(512 << 20),
+            swap_bytes: Some(0),
+            cpus: Some(2.0),
+            pids: Some(128),
+            open_files: Some(500),
+            capabilities: Some(0),
+            bounding_set: Some(0),
+            no_new_privileges: Some(true),
+            seccomp: Some(2),
+            read_only_root: Some(true),
+            interfaces: Some(Vec::new()),
+        },
+        limits,
+    })
+}
+
+pub fn limit(limit: &'static str, state: LimitState, found: &str) -> LimitCheck {
+    LimitCheck {
+        limit,
+        state,
+        found: found.into(),
+    }
+}
+
+/// A timeout with everything that an attempt can have.
+pub fn full_attempt() -> Attempt {
+    Attempt {
+        attempt: 2,
+        termination: Some(Termination::Signal(9)),
+        stopped: Some(StopReason::Timeout(Clock::Wall)),
+        escalated: true,
+        worker: Some(2),
+        sequence: Some(7),
+        resources: Some(Resources {
+            wall_us: 10_000_000,
+            cpu_us: Some(420_000),
+            cpu_source: Some(Source::Cgroup),
+            throttled_us: Some(0),
+            memory_start_bytes: Some(3 << 20),
+            memory_peak_bytes: Some(24 << 20),
+            memory_peak_source: Some(Source::Cgroup),
+            memory_peak_bound_bytes: None,
+            oom_kills: Some(0),
+            pids_limit_hits: Some(0),
+        }),
+        leaks: vec![
+            Leak::Process {
+                name: "sleep".into(),
+            },
+            Leak::Files {
+                place: "/tmp".into(),
+                count: 3,
+                bytes: 4096,
+            },
+            Leak::SysvIpc {
+                what: "shm".into(),
+                count: 1,
+            },
+            Leak::MessageQueue { name: "/mq".into() },
+            Leak::Sockets { count: 2 },
+            Leak::Supervisor {
+                what: "nice value".into(),
+            },
+        ],
+        stdout: captured("waiting\n"),
+        stderr: Captured {
+            head: vec![0xff, b'\n'].into(),
+            dropped_bytes: 1 << 20,
+            tail: "end\n".into(),
+            total_bytes: (1 << 20) + 6,
+        },
+        ..ended("test/b_test.sh", Outcome::Timeout(Clock::Wall))
+    }
+}
+
+/// One event of each kind, with every field filled.
+pub fn sample_run() -> Vec<Event> {
+    vec![
+        run_started(&["test/a_test.sh"]),
+        worker_started(vec![limit("memory", LimitState::Enforced, "512 MiB")]),
+        Event::Progress(Progress {
+            running: vec![(TestId::new("test/b_test.sh"), Duration::from_millis(1250))],
+        }),
+        finished(full_attempt()),
+        notice("4 processors were asked for, this machine has 2"),
+        Event::WorkerEnded(WorkerEnded {
+            worker: 1,
+            tests: 7,
+            problem: Some("it ended without a goodbye".into()),
+        }),
+        run_finished(Some(2)),
+    ]
+}

@@ -1,0 +1,382 @@
+//! The whole report of hand-made runs.
+
+use super::*;
+use crate::event::Notice;
+use crate::model::{Clock, CrashCause, FailReason, Leak, LostCause, NotRunCause, Outcome, Source};
+use crate::report::fixtures::{
+    Answer, Scripted, Shared, attempt as pass, captured, ended, finished, full_attempt, limit,
+    notice, run_finished, run_started, worker_started,
+};
+
+const RECORD: &str = "test-results/docker-test.db";
+
+/// A look for a log: a line for every test.
+pub(super) fn log() -> Options {
+    Options {
+        every_test: true,
+        record: Some(RECORD.into()),
+        ..Options::default()
+    }
+}
+
+/// stdout and stderr of the events.
+pub(super) fn report(options: Options, events: &[Event]) -> (String, String) {
+    let (stdout, stderr) = (Shared::default(), Shared::default());
+    let mut human = Human::new(options, Box::new(stdout.clone()), Box::new(stderr.clone()));
+    human.take(events).unwrap();
+    (stdout.text(), stderr.text())
+}
+
+fn failure(id: &str) -> Attempt {
+    Attempt {
+        stdout: captured("one\n"),
+        stderr: captured("two\nthree"),
+        ..ended(id, Outcome::Fail(FailReason::Exit(1)))
+    }
+}
+
+#[test]
+fn a_small_green_run() {
+    let events = [
+        run_started(&["a", "b"]),
+        finished(pass("a")),
+        finished(ended("b", Outcome::Skip)),
+        run_finished(None),
+    ];
+    let (stdout, stderr) = report(log(), &events);
+    assert_eq!(
+        stdout,
+        "\
+Running 2 tests in 2 workers with docker (isolation)
+pass           [   12 ms] a
+skip           [   12 ms] b
+
+2 tests in 1.25 s: 1 pass, 1 skip
+record: test-results/docker-test.db, run 0123456789abcdef
+"
+    );
+    assert_eq!(stderr, "");
+}
+
+#[test]
+fn every_kind_of_end() {
+    let mut lost = ended("test/lost", Outcome::Lost(LostCause::Engine));
+    lost.superseded = true;
+    lost.resources = None;
+    let mut again = pass("test/lost");
+    again.attempt = 2;
+    again.leaks = vec![Leak::Sockets { count: 2 }];
+    let mut hungry = ended("test/oom", Outcome::Oom);
+    if let Some(used) = &mut hungry.resources {
+        used.memory_peak_bytes = Some(128 << 20);
+        used.memory_peak_source = Some(Source::Cgroup);
+    }
+    let mut crash = ended("test/crash", Outcome::Crash(CrashCause::Signal(11)));
+    if let Some(used) = &mut crash.resources {
+        used.memory_peak_bound_bytes = Some(40 << 20);
+    }
+    let tests = [
+        "test/a",
+        "test/b",
+        "test/lost",
+        "test/oom",
+        "test/crash",
+        "test/b_test.sh",
+        "x",
+    ];
+    let events = [
+        run_started(&tests),
+        finished(pass("test/a")),
+        finished(failure("test/b")),
+        finished(lost),
+        finished(hungry),
+        finished(crash),
+        finished(full_attempt()),
+        finished(again),
+        finished(ended("x", Outcome::NotRun(NotRunCause::Interrupted))),
+        run_finished(Some(2)),
+    ];
+    let (stdout, _) = report(log(), &events);
+    assert_eq!(
+        stdout,
+        r"Running 7 tests in 2 workers with docker (isolation)
+pass           [   12 ms] test/a
+fail exit(1)   [   12 ms] test/b
+  = profile standard, image isolation, worker 1
+  stdout, 4 B:
+  | one
+  stderr, 9 B:
+  | two
+  | three
+lost engine    [       -] test/lost (attempt 1, runs again)
+  = profile standard, image isolation, worker 1
+oom            [   12 ms] test/oom
+  = profile standard, image isolation, worker 1, peak memory 128 MiB (cgroup)
+crash SIGSEGV  [   12 ms] test/crash
+  = profile standard, image isolation, worker 1, peak memory at most 40 MiB
+timeout wall   [ 10.00 s] test/b_test.sh (attempt 2)
+  = profile standard, image isolation, worker 2, CPU time 420 ms, peak memory 24 MiB (cgroup)
+  = SIGTERM was not enough: killed
+  = left behind: process sleep, 1 SysV shm, message queue /mq, 2 sockets, changed nice value of the supervisor
+  stdout, 8 B:
+  | waiting
+  stderr, 1 MiB:
+  | \xff
+  ... 1 MiB left out, see test-results/docker-test.db ...
+  | end
+pass           [   12 ms] test/lost (attempt 2)
+  = left behind: 2 sockets
+
+slowest:
+    10.00 s test/b_test.sh
+      12 ms test/a
+      12 ms test/b
+      12 ms test/oom
+      12 ms test/crash
+
+hungriest (peak memory):
+    128 MiB (cgroup) test/oom
+     24 MiB (cgroup) test/b_test.sh
+
+flaky (passed on a later attempt):
+  test/lost (attempt 2)
+
+left something behind:
+  test/b_test.sh: process sleep, 1 SysV shm, message queue /mq, 2 sockets, changed nice value of the supervisor
+  test/lost: 2 sockets
+
+not good:
+  fail exit(1)   test/b
+  oom            test/oom
+  crash SIGSEGV  test/crash
+  timeout wall   test/b_test.sh
+
+interrupted by SIGINT
+7 tests in 1.25 s: 2 pass (1 flaky), 1 fail, 1 timeout, 1 oom, 1 crash, 1 not-run
+record: test-results/docker-test.db, run 0123456789abcdef
+"
+    );
+}
+
+#[test]
+fn a_terminal_shows_only_what_is_not_good() {
+    let options = Options {
+        every_test: false,
+        record: None,
+        ..log()
+    };
+    let events = [
+        run_started(&["a", "b", "c"]),
+        finished(pass("a")),
+        finished(ended("b", Outcome::Timeout(Clock::Cpu))),
+        run_finished(None),
+    ];
+    let (stdout, _) = report(options, &events);
+    assert_eq!(
+        stdout,
+        "\
+Running 3 tests in 2 workers with docker (isolation)
+timeout cpu    [   12 ms] b
+  = profile standard, image isolation, worker 1
+
+not good:
+  timeout cpu    b
+
+3 tests in 1.25 s: 1 pass, 1 timeout, 1 without a result
+"
+    );
+}
+
+#[test]
+fn colour_marks_words_and_ends_in_its_line() {
+    let paint = Paint::new(true);
+    let options = Options {
+        stdout: paint,
+        stderr: paint,
+        ..log()
+    };
+    let events = [
+        run_started(&["a", "b"]),
+        notice("x"),
+        finished(pass("a")),
+        finished(failure("b")),
+        run_finished(None),
+    ];
+    let (stdout, stderr) = report(options, &events);
+    assert_eq!(stderr, "\x1b[33mwarning:\x1b[0m x\n");
+    assert_eq!(
+        stdout,
+        "\
+Running 2 tests in 2 workers with docker (isolation)
+\x1b[32mpass          \x1b[0m [   12 ms] a
+\x1b[31;1mfail exit(1)  \x1b[0m [   12 ms] b
+  = profile standard, image isolation, worker 1
+  stdout, 4 B:
+  | one
+  stderr, 9 B:
+  | two
+  | three
+
+\x1b[1mnot good:\x1b[0m
+  fail exit(1)   b
+
+2 tests in 1.25 s: \x1b[32m1 pass\x1b[0m, \x1b[31;1m1 fail\x1b[0m
+record: test-results/docker-test.db, run 0123456789abcdef
+"
+    );
+}
+
+#[test]
+fn notices_go_to_stderr_and_limits_are_said_once() {
+    let limits = || {
+        worker_started(vec![
+            limit("memory", LimitState::Enforced, "512 MiB"),
+            limit("cpus", LimitState::Clamped, "2"),
+            limit("pids", LimitState::Unenforced, "none"),
+        ])
+    };
+    let info = Event::Notice(Notice {
+        severity: Severity::Info,
+        message: "good\nto know".into(),
+    });
+    let ended = Event::WorkerEnded(crate::event::WorkerEnded {
+        worker: 1,
+        tests: 3,
+        problem: Some("it ended without a goodbye".into()),
+    });
+    let (stdout, stderr) = report(log(), &[limits(), limits(), info, ended]);
+    assert_eq!(stdout, "");
+    assert_eq!(
+        stderr,
+        "\
+note: profile standard: cpus is clamped to what the machine has (found: 2)
+warning: profile standard: pids is not enforced (found: none)
+note: good\\nto know
+warning: worker 1: it ended without a goodbye
+"
+    );
+}
+
+#[test]
+fn no_test_at_all() {
+    let (stdout, _) = report(log(), &[run_started(&[]), run_finished(None)]);
+    assert!(stdout.ends_with(
+        "\n0 tests in 1.25 s\nrecord: test-results/docker-test.db, run 0123456789abcdef\n"
+    ));
+}
+
+#[test]
+fn a_reader_that_left_does_not_stop_the_run() {
+    let broken = Scripted::new([Answer::Error(std::io::ErrorKind::BrokenPipe)]);
+    let stderr = Shared::default();
+    let mut human = Human::new(log(), Box::new(broken), Box::new(stderr.clone()));
+    human
+        .take(&[run_started(&["a"]), finished(pass("a"))])
+        .unwrap();
+    human
+        .take(&[notice("still here"), run_finished(None)])
+        .unwrap();
+    assert_eq!(stderr.text(), "warning: still here\n");
+}
+
+#[test]
+fn a_full_disk_stops_the_run_and_a_full_stderr_does_not() {
+    let full = || {
+        Box::new(
+            std::fs::File::options()
+                .write(true)
+                .open("/dev/full")
+                .unwrap(),
+        )
+    };
+    let mut human = Human::new(log(), full(), Box::new(Shared::default()));
+    assert!(human.take(&[run_started(&["a"])]).is_err());
+    let mut human = Human::new(log(), Box::new(Shared::default()), full());
+    assert!(human.take(&[notice("a")]).is_ok());
+}
+
+#[test]
+fn the_usual_looks() {
+    let environment = Environment::default();
+    let path = Path::new("a\x1b");
+    let look = |environment: &Environment, stdout, stderr, verbose| {
+        let terminals = Terminals { stdout, stderr };
+        Options::new(
+            ColorChoice::Auto,
+            environment,
+            terminals,
+            verbose,
+            Some(path),
+        )
+    };
+    let terminal = look(&environment, true, true, false);
+    assert!(terminal.progress && !terminal.every_test);
+    assert_eq!(terminal.stdout, Paint::new(true));
+    assert_eq!(terminal.record.as_deref(), Some(r"a\x1b"));
+    assert_eq!(terminal.github_token, None);
+    assert!(look(&environment, true, true, true).every_test);
+    let piped = look(&environment, false, true, false);
+    assert!(piped.progress && piped.every_test);
+    assert_eq!(
+        (piped.stdout, piped.stderr),
+        (Paint::new(false), Paint::new(true))
+    );
+    let quiet_stderr = look(&environment, true, false, false);
+    assert!(!quiet_stderr.progress && quiet_stderr.every_test);
+    let github = Environment {
+        github_actions: true,
+        ..environment
+    };
+    let token = || look(&github, false, false, false).github_token.unwrap();
+    assert_eq!(token().len(), 32);
+    assert_ne!(token(), token());
+}
+
+#[test]
+fn github_obeys_nothing_between_the_marks() {
+    let options = Options {
+        github_token: Some("t0ken".into()),
+        ..log()
+    };
+    let (stdout, _) = report(
+        options,
+        &[finished(failure("a")), finished(ended("b", Outcome::Oom))],
+    );
+    assert_eq!(
+        stdout,
+        "\
+fail exit(1)   [   12 ms] a
+  = profile standard, image isolation, worker 1
+::stop-commands::t0ken
+  stdout, 4 B:
+  | one
+  stderr, 9 B:
+  | two
+  | three
+::t0ken::
+oom            [   12 ms] b
+  = profile standard, image isolation, worker 1
+"
+    );
+}
+
+/// 100,000 failures that write a lot: what is kept stays small.
+#[test]
+fn memory_is_bounded() {
+    let options = Options {
+        record: None,
+        ..log()
+    };
+    let mut human = Human::new(
+        options,
+        Box::new(std::io::sink()),
+        Box::new(std::io::sink()),
+    );
+    let event = finished(failure("a"));
+    for _ in 0..100_000 {
+        human.take(std::slice::from_ref(&event)).unwrap();
+    }
+    assert_eq!(human.totals.bad(), 100_000);
+    assert_eq!(human.totals.not_good.kept.len(), 1_000);
+    assert!(human.pending.capacity() < 2 * CHUNK);
+}

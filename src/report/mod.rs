@@ -1,0 +1,33 @@
+//! Layer 4: everything that people and programs read of a run, except the database.
+//!
+//! stdout has the report, which can be piped: lines for people ([`Human`]) or one JSON object a line
+//! ([`Json`]). stderr has notices and, on a terminal, the progress line. Reporters are
+//! [`Sink`](crate::event::Sink)s: they see events, and nothing sees them.
+//!
+//! Invariants: bytes from a test reach the output only through `clean`; nothing is said by colour
+//! alone; memory does not grow with a test's output, and with the number of tests only in bounded
+//! lists; a reader that goes away (`| head -1`) silences a reporter and does not stop the run.
+
+mod attempt;
+mod background;
+mod clean;
+mod color;
+mod excerpt;
+#[cfg(test)]
+mod fixtures;
+mod human;
+mod json;
+mod message;
+mod out;
+mod progress;
+mod summary;
+mod table;
+mod totals;
+
+pub use background::Background;
+pub use color::{ColorChoice, Environment, Paint};
+pub use human::{Human, Options, Terminals};
+pub use json::Json;
+pub use message::{Check, check, error};
+pub use table::table;
+pub use totals::Totals;
