@@ -12,10 +12,6 @@ mod model;
 mod plan;
 mod protocol;
 mod report;
-mod run;
-mod store;
-mod suite;
-mod worker;
 
 fn main() -> std::process::ExitCode {
     command::main()

@@ -114,8 +114,6 @@ impl Shared {
             }
             let events = std::mem::take(&mut state.waiting);
             state.bytes = 0;
-            state.waiting.clear();
-            let events: Vec<Event> = Vec::new();
             state.busy = true;
             self.changed.notify_all();
             drop(state);
