@@ -86,4 +86,4 @@ CREATE TABLE outputs (
     tail           BLOB NOT NULL,
     PRIMARY KEY (run, test, attempt, stream),
     FOREIGN KEY (run, test, attempt) REFERENCES attempts ON DELETE CASCADE
-) STRICT;
+) STRICT, WITHOUT ROWID;
