@@ -12,6 +12,10 @@ mod model;
 mod plan;
 mod protocol;
 mod report;
+mod run;
+mod store;
+mod suite;
+mod worker;
 
 fn main() -> std::process::ExitCode {
     command::main()

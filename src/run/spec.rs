@@ -106,8 +106,7 @@ pub fn plain_spec(site: &Site, limits: &Limits) -> ContainerSpec {
     };
     ContainerSpec {
         argv: vec![site.program.clone().into_os_string(), "worker".into()],
-        directory: String::new(),
-        binds: Vec::new(),
+        // The engine maps the folder inside to the one that is bound there.
         tmpfs: Vec::new(),
         ..worker_spec(site, &root, limits)
     }
