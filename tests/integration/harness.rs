@@ -1,0 +1,246 @@
+//! A throw-away project, the program run in it, and everything that it said.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+/// The program under test.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_docker-test");
+/// How long anything here may take before a test fails.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A project in a folder of its own, which is removed at the end.
+pub struct Project {
+    folder: tempfile::TempDir,
+    environment: Vec<(OsString, OsString)>,
+}
+
+/// What a run of the program said.
+#[derive(Debug)]
+pub struct Said {
+    pub stdout: String,
+    pub stderr: String,
+    /// The exit status; 128 + n for signal n.
+    pub status: i32,
+}
+
+impl Project {
+    /// An empty one, which user 1001 may enter.
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        Project {
+            folder,
+            environment: Vec::new(),
+        }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Writes a file, readable by everybody, with the folders above it.
+    pub fn file(self, name: impl AsRef<OsStr>, text: impl AsRef<[u8]>) -> Self {
+        let path = self.path().join(Path::new(name.as_ref()));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        self
+    }
+
+    /// Writes an executable file.
+    pub fn executable(self, name: &str, text: &str) -> Self {
+        let project = self.file(name, text);
+        fs::set_permissions(project.path().join(name), fs::Permissions::from_mode(0o755)).unwrap();
+        project
+    }
+
+    /// Writes the test `test/NAME_test.sh`.
+    pub fn test(self, name: &str, script: &str) -> Self {
+        self.file(format!("test/{name}_test.sh"), script)
+    }
+
+    pub fn config(self, yaml: &str) -> Self {
+        self.file("docker-test.yaml", yaml)
+    }
+
+    /// Sets a variable for every call of the program.
+    pub fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// Lets the program find this shell script as its docker.
+    pub fn fake_docker(self, script: &str) -> Self {
+        let project = self.executable(".fake/docker", &format!("#!/bin/sh\n{script}\n"));
+        let path = project.path().join(".fake/docker");
+        project.env("DOCKER_TEST_DOCKER", path)
+    }
+
+    /// The program with these arguments, in the project, with an environment of its own.
+    pub fn command<I: IntoIterator<Item: AsRef<OsStr>>>(&self, arguments: I) -> Command {
+        let mut command = Command::new(PROGRAM);
+        command
+            .args(arguments)
+            .current_dir(self.path())
+            .env_clear()
+            .stdin(Stdio::null());
+        for name in ["PATH", "HOME", "DOCKER_HOST", "DOCKER_CONFIG", "TMPDIR"] {
+            if let Some(value) = std::env::var_os(name) {
+                command.env(name, value);
+            }
+        }
+        command.envs(self.environment.iter().cloned());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs the program and waits for it.
+    pub fn run<I: IntoIterator<Item: AsRef<OsStr>>>(&self, arguments: I) -> Said {
+        finish(self.start(arguments))
+    }
+
+    /// Starts the program and does not wait.
+    pub fn start<I: IntoIterator<Item: AsRef<OsStr>>>(&self, arguments: I) -> Child {
+        self.command(arguments).spawn().unwrap()
+    }
+
+    /// The first column of the first row of a query of the results database, as text.
+    pub fn query(&self, sql: &str) -> String {
+        self.rows(sql)
+            .first()
+            .map(|row| row[0].clone())
+            .unwrap_or_default()
+    }
+
+    /// All rows of a query of the results database, as text; `NULL` for nothing.
+    pub fn rows(&self, sql: &str) -> Vec<Vec<String>> {
+        let path = self.path().join("test-results/docker-test.db");
+        let connection = rusqlite::Connection::open(path).unwrap();
+        let mut statement = connection.prepare(sql).unwrap();
+        let columns = statement.column_count();
+        let text = |row: &rusqlite::Row<'_>, at: usize| -> String {
+            use rusqlite::types::ValueRef;
+            match row.get_ref(at).unwrap() {
+                ValueRef::Null => "NULL".into(),
+                ValueRef::Integer(value) => value.to_string(),
+                ValueRef::Real(value) => value.to_string(),
+                ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
+                    String::from_utf8_lossy(bytes).into_owned()
+                }
+            }
+        };
+        let rows =
+            statement.query_map([], |row| Ok((0..columns).map(|at| text(row, at)).collect()));
+        rows.unwrap().map(Result::unwrap).collect()
+    }
+
+    /// `outcome reason` of each test's last attempt in the last run, by the test's id.
+    pub fn verdicts(&self) -> Vec<(String, String)> {
+        self.rows(
+            "select id, outcome, coalesce(reason, '') from attempts join tests using (test)
+             where superseded = 0 and run = (select run from runs order by started_unix_us desc limit 1)
+             order by id",
+        )
+        .into_iter()
+        .map(|row| (row[0].clone(), format!("{} {}", row[1], row[2]).trim().to_owned()))
+        .collect()
+    }
+}
+
+/// Waits for a started program; one that takes too long is killed and fails the test.
+pub fn finish(mut child: Child) -> Said {
+    let read = |stream: Option<Box<dyn std::io::Read + Send>>| {
+        std::thread::spawn(move || {
+            let mut bytes = Vec::new();
+            if let Some(mut stream) = stream {
+                let _ = stream.read_to_end(&mut bytes);
+            }
+            String::from_utf8_lossy(&bytes).into_owned()
+        })
+    };
+    let stdout = read(child.stdout.take().map(|stream| Box::new(stream) as _));
+    let stderr = read(child.stderr.take().map(|stream| Box::new(stream) as _));
+    let start = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if start.elapsed() > PATIENCE {
+            let _ = child.kill();
+            panic!(
+                "the program does not end; it said: {}",
+                stderr.join().unwrap()
+            );
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    };
+    use std::os::unix::process::ExitStatusExt;
+    Said {
+        stdout: stdout.join().unwrap(),
+        stderr: stderr.join().unwrap(),
+        status: status
+            .code()
+            .unwrap_or_else(|| 128 + status.signal().unwrap_or(0)),
+    }
+}
+
+/// Whether there is a docker engine. Without one the test that asks is skipped, loudly; in CI,
+/// where `CI` is set, that is a failure.
+pub fn engine() -> bool {
+    static ENGINE: OnceLock<bool> = OnceLock::new();
+    let there = *ENGINE.get_or_init(|| {
+        let answer = Command::new("docker")
+            .args(["version", "--format", "{{.Server.Version}}"])
+            .output();
+        answer.is_ok_and(|answer| answer.status.success())
+    });
+    if !there {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "no docker engine, and CI is set"
+        );
+        eprintln!("SKIPPED: no docker engine answers");
+    }
+    there
+}
+
+/// The ids of the containers, running or not, that this project's runs have left.
+pub fn containers_of(project: &Project) -> Vec<String> {
+    let runs = project.rows("select run from runs");
+    let mut found = Vec::new();
+    for run in runs {
+        let filter = format!("label=dev.docker-test.run={}", run[0]);
+        let output = Command::new("docker")
+            .args(["ps", "-aq", "--filter", &filter])
+            .output()
+            .unwrap();
+        found.extend(
+            String::from_utf8_lossy(&output.stdout)
+                .lines()
+                .map(str::to_owned),
+        );
+    }
+    found
+}
+
+/// Waits until `condition` holds, or fails the test with what was waited for.
+pub fn wait_until(what: &str, patience: Duration, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(
+            start.elapsed() < patience,
+            "waited {patience:?} for: {what}"
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// This repository's root.
+pub fn repository() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}

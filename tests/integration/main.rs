@@ -1,0 +1,4 @@
+//! Tests of the program as it is typed. One binary, so that it is linked once.
+
+mod harness;
+mod layers;
