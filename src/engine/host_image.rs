@@ -77,7 +77,7 @@ pub fn host_image(docker: &Docker) -> Result<String, EngineError> {
 }
 
 /// Makes the empty image under this reference.
-fn make(docker: &Docker, reference: &str) -> Result<(), EngineError> {
+pub(super) fn make(docker: &Docker, reference: &str) -> Result<(), EngineError> {
     let label = format!("LABEL {LABEL}.image=host");
     let version = format!(
         "LABEL org.opencontainers.image.version={}",

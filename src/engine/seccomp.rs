@@ -33,12 +33,16 @@ pub fn cache_folder(cache_home: Option<OsString>, home: Option<OsString>) -> Opt
         .map(|folder| folder.join("docker-test"))
 }
 
-/// The path of a file with this profile's text, made where it is missing. In `folder`, else in the
-/// folder for temporary files. Its name is its content's, so that an older program's is another.
+/// The path of a file with this profile's text, made where it is missing. In `folder`, else in one
+/// of our own in `temporary`, the folder for temporary files. Its name is its content's, so that an older program's is another.
 ///
 /// # Errors
 /// Neither folder can be written.
-pub fn file(profile: SeccompProfile, folder: Option<&Path>) -> Result<PathBuf, EngineError> {
+pub fn file(
+    profile: SeccompProfile,
+    folder: Option<&Path>,
+    temporary: &Path,
+) -> Result<PathBuf, EngineError> {
     let text = profile.json();
     let digest = Sha256::digest(text);
     let hex: String = digest
@@ -51,7 +55,7 @@ pub fn file(profile: SeccompProfile, folder: Option<&Path>) -> Result<PathBuf, E
     if let Some(Ok(path)) = in_cache {
         return Ok(path);
     }
-    let temporary = std::env::temp_dir().join(format!("docker-test-{}", getuid()));
+    let temporary = temporary.join(format!("docker-test-{}", getuid()));
     own(&temporary)
         .and_then(|()| place(&temporary, &name, text))
         .map_err(|error| {
@@ -109,25 +113,52 @@ mod tests {
     fn a_file_is_made_once_and_mended() {
         let folder = tempfile::tempdir().unwrap();
         let cache = folder.path().join("a/b");
-        let path = file(SeccompProfile::Isolation, Some(&cache)).unwrap();
+        let none = Path::new("/nonexistent");
+        let path = file(SeccompProfile::Isolation, Some(&cache), none).unwrap();
         assert!(path.starts_with(&cache));
         let text = || std::fs::read_to_string(&path).unwrap();
         assert_eq!(text(), SeccompProfile::Isolation.json());
         std::fs::write(&path, "{}").unwrap();
-        assert_eq!(file(SeccompProfile::Isolation, Some(&cache)).unwrap(), path);
+        assert_eq!(
+            file(SeccompProfile::Isolation, Some(&cache), none).unwrap(),
+            path
+        );
         assert_eq!(text(), SeccompProfile::Isolation.json());
-        assert_ne!(file(SeccompProfile::Full, Some(&cache)).unwrap(), path);
+        assert_ne!(
+            file(SeccompProfile::Full, Some(&cache), none).unwrap(),
+            path
+        );
         assert_eq!(std::fs::read_dir(&cache).unwrap().count(), 2);
     }
 
     #[test]
     fn a_cache_that_cannot_be_written_does_not_matter() {
-        let path = file(SeccompProfile::Full, Some(Path::new("/proc/none"))).unwrap();
-        assert!(path.starts_with(std::env::temp_dir()));
+        let temporary = tempfile::tempdir().unwrap();
+        let find = || {
+            file(
+                SeccompProfile::Full,
+                Some(Path::new("/proc/none")),
+                temporary.path(),
+            )
+        };
+        let path = find().unwrap();
+        assert_eq!(find().unwrap(), path);
+        assert!(path.starts_with(temporary.path()));
         assert_eq!(
             std::fs::read_to_string(path).unwrap(),
             SeccompProfile::Full.json()
         );
+    }
+
+    #[test]
+    fn a_folder_that_others_can_write_is_not_trusted() {
+        use std::os::unix::fs::PermissionsExt;
+        let temporary = tempfile::tempdir().unwrap();
+        let ours = temporary.path().join(format!("docker-test-{}", getuid()));
+        std::fs::create_dir(&ours).unwrap();
+        std::fs::set_permissions(&ours, PermissionsExt::from_mode(0o777)).unwrap();
+        let error = file(SeccompProfile::Full, None, temporary.path()).unwrap_err();
+        assert!(error.to_string().contains("somebody else"), "{error}");
     }
 
     #[test]

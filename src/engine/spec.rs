@@ -10,7 +10,8 @@ pub const LABEL: &str = "dev.docker-test";
 /// A container that is to be made.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ContainerSpec {
-    /// Its name, made of characters that every engine accepts.
+    /// Its name, made of characters that every engine accepts; no other container, past ones
+    /// included, has it.
     pub name: String,
     /// Whose it is.
     pub owner: Owner,

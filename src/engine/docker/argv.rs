@@ -78,7 +78,7 @@ pub fn run(
         arguments.flag("--ulimit=core=0:0");
     }
     for place in &spec.tmpfs {
-        arguments.option("--tmpfs", tmpfs(place)?);
+        arguments.option("--tmpfs", tmpfs(place, hardening.user)?);
     }
     for mount in mounts {
         arguments.option("--mount", bind(&mount.bind, mount.alone.then_some(alone))?);
@@ -169,13 +169,15 @@ fn cpus(cpus: f64) -> Result<String, EngineError> {
     Ok(fixed.trim_end_matches('0').trim_end_matches('.').into())
 }
 
-fn tmpfs(place: &Tmpfs) -> Result<String, EngineError> {
+/// The user owns it: runc 1.1 gives it the mode of the image's folder, which another user may not
+/// be able to write.
+fn tmpfs(place: &Tmpfs, (user, group): (u32, u32)) -> Result<String, EngineError> {
     let target = absolute("tmpfs", &place.target)?;
     if target.contains(':') {
         return Err(refused("tmpfs", OsStr::new(target), "it has a colon"));
     }
     Ok(format!(
-        "{target}:rw,nosuid,nodev,{},size={},nr_inodes={},mode=1777",
+        "{target}:rw,nosuid,nodev,{},size={},nr_inodes={},mode=1777,uid={user},gid={group}",
         if place.exec { "exec" } else { "noexec" },
         place.size_bytes,
         place.inodes,

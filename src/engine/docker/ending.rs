@@ -48,7 +48,13 @@ impl Record {
             return Some(());
         }
         match action {
-            "create" => self.created = true,
+            // An earlier container had the name.
+            "create" => {
+                *self = Record {
+                    created: true,
+                    ..Record::default()
+                }
+            }
             "start" => self.started = true,
             "oom" => self.oom = true,
             "kill" => self.killed |= ends(attributes.get("signal")?.as_str()?.parse().ok()?),
@@ -177,6 +183,14 @@ mod tests {
     }
 
     #[test]
+    fn an_earlier_container_of_the_name_does_not_count() {
+        let create =
+            r#"{"Type":"container","Action":"create","Actor":{"Attributes":{"name":"dtp-kill"}}}"#;
+        let record = Record::parse(format!("{EVENTS}{create}\n").as_bytes(), "dtp-kill").unwrap();
+        assert!(record.created && !record.started && !record.killed && record.exit.is_none());
+    }
+
+    #[test]
     fn a_signal_that_ends_nothing_is_no_kill() {
         let line = r#"{"Type":"container","Action":"kill","Actor":{"Attributes":{"signal":"10","name":"x"}}}"#;
         assert!(!Record::parse(line.as_bytes(), "x").unwrap().killed);
@@ -187,6 +201,13 @@ mod tests {
         assert_eq!(record("dtp-exit").exit, Some(3));
         assert_eq!(record("dtp-exit0").exit, Some(4));
         assert_eq!(record("dtp").exit, None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_line_panics(text in "\\PC{0,80}|[{}\\[\\]\":,a-zA-Z0-9\n]{0,80}") {
+            let _ = Record::parse(text.as_bytes(), "x");
+        }
     }
 
     #[test]

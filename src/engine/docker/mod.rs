@@ -112,7 +112,11 @@ impl Docker {
         } else {
             AloneOption::New
         };
-        let profile = seccomp::file(spec.hardening.seccomp, self.cache_folder.as_deref())?;
+        let profile = seccomp::file(
+            spec.hardening.seccomp,
+            self.cache_folder.as_deref(),
+            &std::env::temp_dir(),
+        )?;
         let mut argv = vec![self.program.clone()];
         argv.extend(argv::run(spec, &mounts, alone, &profile)?);
         Ok(argv)
@@ -192,5 +196,51 @@ impl Engine for Docker {
 
     fn remove_image(&self, image: &FoundImage) -> Result<(), EngineError> {
         inspect::remove_image(self, image)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fake::{Fake, spec};
+    use super::*;
+    use crate::engine::Bind;
+
+    #[test]
+    fn the_word_for_a_bind_alone_is_the_command_lines() {
+        for (version, word) in [
+            (
+                "Docker version 20.10.24+dfsg1, build 297e128",
+                Some(AloneOption::Old),
+            ),
+            (
+                "Docker version 24.0.7, build afdd53b",
+                Some(AloneOption::Old),
+            ),
+            (
+                "Docker version 25.0.0, build e758fe5",
+                Some(AloneOption::New),
+            ),
+            (
+                "Docker version 28.2.2, build e6534b4",
+                Some(AloneOption::New),
+            ),
+            ("podman version 4.3.1", None),
+        ] {
+            let docker = Fake::new(&format!("echo '{version}'"));
+            assert_eq!(docker.docker().alone_option().ok(), word, "{version}");
+        }
+    }
+
+    #[test]
+    fn without_mounts_below_docker_is_asked_nothing() {
+        let fake = Fake::new("exit 1");
+        let mut spec = spec("dt-1", &["worker"]);
+        spec.binds = vec![Bind {
+            source: fake.file(""),
+            target: "/work".into(),
+        }];
+        fake.docker().command_line(&spec).unwrap();
+        fake.docker().create(&spec).unwrap();
+        assert!(fake.calls().is_empty());
     }
 }

@@ -70,7 +70,7 @@ fn the_whole_line() {
             "--cpus=0.5",
             "--ulimit=nofile=100:100",
             "--ulimit=core=0:0",
-            "--tmpfs=/tmp:rw,nosuid,nodev,exec,size=104857600,nr_inodes=1000,mode=1777",
+            "--tmpfs=/tmp:rw,nosuid,nodev,exec,size=104857600,nr_inodes=1000,mode=1777,uid=1001,gid=1001",
             "--mount=type=bind,source=/home/p,target=/work,readonly",
             "--log-driver=none",
             "--no-healthcheck",

@@ -222,7 +222,8 @@ fn a_container_that_is_refused_to_be_killed_is_given_up() {
 
 #[test]
 fn without_a_program_nothing_starts() {
-    let docker = Docker::new("/nonexistent/docker");
+    let folder = tempfile::tempdir().unwrap();
+    let docker = Docker::new("/nonexistent/docker").with_cache_folder(folder.path());
     let mut container = docker.create(&spec("dt-1", &["worker"])).unwrap();
     assert!(matches!(
         container.start(),
