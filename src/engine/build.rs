@@ -184,7 +184,7 @@ pub fn build(
         )
         .environment("DOCKER_BUILDKIT", builder.switch());
     let result = call.stream(|line| {
-        if let Some(line) = output.take(&escape(output::visible(line))) {
+        if let Some(line) = output.take(&escape(&output::visible(line))) {
             progress(line);
         }
     });
@@ -291,7 +291,7 @@ fn pull(docker: &Docker, base: &str, progress: &mut dyn FnMut(&str)) -> Result<(
     progress(&format!("Pulling {base}"));
     let result = docker
         .call_within(["pull", base], PULL)
-        .stream(|line| progress(&escape(output::visible(line))));
+        .stream(|line| progress(&escape(&output::visible(line))));
     let message = match result {
         Ok(()) => return Ok(()),
         Err(EngineError::Failed { stderr, .. }) if output::no_base(&stderr) => {

@@ -96,6 +96,65 @@ fn place(folder: &Path, name: &str, text: &str) -> io::Result<PathBuf> {
 mod tests {
     use super::*;
 
+    /// What docker makes of a rule is not what it looks like in two cases: conditions on the same
+    /// argument are alternatives, and `not equal` compares 64 bits where the kernel looks at 32.
+    #[test]
+    fn no_condition_of_a_profile_is_weaker_than_it_looks() {
+        for profile in [SeccompProfile::Isolation, SeccompProfile::Full] {
+            let json: serde_json::Value = serde_json::from_str(profile.json()).unwrap();
+            for rule in json["syscalls"].as_array().unwrap() {
+                let conditions = rule["args"].as_array().cloned().unwrap_or_default();
+                let mut arguments: Vec<_> =
+                    conditions.iter().map(|one| one["index"].as_u64()).collect();
+                arguments.dedup();
+                assert_eq!(arguments.len(), conditions.len(), "{rule}");
+                for condition in conditions {
+                    let op = condition["op"].as_str().unwrap();
+                    assert!(
+                        ["SCMP_CMP_EQ", "SCMP_CMP_MASKED_EQ"].contains(&op),
+                        "{rule}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_profiles_allow_no_call_that_reaches_beyond_the_container() {
+        for profile in [SeccompProfile::Isolation, SeccompProfile::Full] {
+            for name in [
+                "unshare",
+                "setns",
+                "mount",
+                "umount2",
+                "pivot_root",
+                "chroot",
+                "open_tree",
+                "fsopen",
+                "move_mount",
+                "bpf",
+                "perf_event_open",
+                "userfaultfd",
+                "io_uring_setup",
+                "keyctl",
+                "add_key",
+                "request_key",
+                "reboot",
+                "kexec_load",
+                "init_module",
+                "clock_settime",
+                "adjtimex",
+                "open_by_handle_at",
+                "syslog",
+                "quotactl",
+                "swapon",
+            ] {
+                assert!(!profile.json().contains(&format!("\"{name}\"")), "{name}");
+            }
+        }
+        assert!(!SeccompProfile::Isolation.json().contains("\"ptrace\""));
+    }
+
     #[test]
     fn the_profiles_allow_by_name_and_refuse_by_default() {
         for profile in [SeccompProfile::Isolation, SeccompProfile::Full] {

@@ -63,11 +63,35 @@ fn shortened(line: &str) -> String {
     }
 }
 
-/// What a terminal would show of a line in which a carriage return starts again.
-pub fn visible(line: &[u8]) -> &[u8] {
-    line.rsplit(|&byte| byte == b'\r')
+/// What a terminal would show of a line: what follows the last carriage return, without colours,
+/// which the classic builder gives to all that a step says on stderr.
+pub fn visible(line: &[u8]) -> Vec<u8> {
+    let line = line
+        .rsplit(|&byte| byte == b'\r')
         .find(|part| !part.is_empty())
-        .unwrap_or_default()
+        .unwrap_or_default();
+    let mut shown = Vec::with_capacity(line.len());
+    let mut rest = line;
+    while let Some((&byte, after)) = rest.split_first() {
+        match colour(rest) {
+            Some(length) => rest = &rest[length..],
+            None => {
+                shown.push(byte);
+                rest = after;
+            }
+        }
+    }
+    shown
+}
+
+/// The length of the colour sequence that `text` begins with: `ESC [ 9 1 m`.
+fn colour(text: &[u8]) -> Option<usize> {
+    let parameters = text.strip_prefix(b"\x1b[")?;
+    let length = parameters
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit() || **byte == b';')
+        .count();
+    (parameters.get(length) == Some(&b'm')).then_some(length + 3)
 }
 
 /// The engine's reason in a failed call's words, without what was said before it.

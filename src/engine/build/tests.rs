@@ -283,6 +283,8 @@ fn a_cached_build_is_told_from_a_real_one() {
 fn a_progress_line_shows_what_was_written_last() {
     assert_eq!(output::visible(b"1 kB\r2 kB\r\r"), b"2 kB");
     assert_eq!(output::visible(b"\r"), b"");
+    assert_eq!(output::visible(b"\x1b[0m\x1b[1;91mE: no\x1b[0m"), b"E: no");
+    assert_eq!(output::visible(b"\x1b[2J\x1b["), b"\x1b[2J\x1b[");
 }
 
 #[test]
