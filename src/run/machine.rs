@@ -496,7 +496,7 @@ impl Machine<'_, '_> {
             self.version = Version::Asked;
             let (engine, inbox) = (self.engine, self.inbox.clone());
             self.scope.spawn(move || {
-                let version = engine.health().ok().map(|health| health.version);
+                let version = engine.version().ok();
                 let _ = inbox.send(Message::Version(version));
             });
         }
