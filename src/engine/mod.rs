@@ -151,7 +151,8 @@ pub struct Pipes {
 pub enum Ending {
     /// Its PID 1 exited by itself with this status (128 + n where signal n ended it).
     Exited(i32),
-    /// The kernel killed its PID 1 for want of memory.
+    /// The kernel killed its PID 1 for want of memory. An engine that is too busy to hear the
+    /// kernel says `Exited(137)` instead.
     Oom,
     /// Somebody who is not us killed or removed it.
     Removed,
