@@ -191,7 +191,11 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
         context,
     )?;
     let explicit = arguments.image.is_some() || setup.config.image.is_some();
-    let (classes, class_of, notes) = classes(&setup, &tests, arguments.timeout, explicit)?;
+    let Classes {
+        classes,
+        class_of,
+        notes,
+    } = Classes::of(&setup, &tests, arguments.timeout, explicit)?;
     let slots = slots(&setup, arguments.workers, &tests, &classes);
     if arguments.dry_run {
         return dry_run(&setup, &classes);
@@ -289,40 +293,54 @@ impl Sink for Sinks {
     }
 }
 
-/// The classes that the tests fall into, each test's class, and what this machine cannot give.
-fn classes(
-    setup: &Setup,
-    tests: &[Test],
-    timeout: Option<Duration>,
-    explicit: bool,
-) -> Result<(Vec<Class>, Vec<usize>, Vec<String>), Failure> {
-    let mut known: BTreeMap<(&str, &ImageChoice), usize> = BTreeMap::new();
-    let mut roots: BTreeMap<&ImageChoice, Root> = BTreeMap::new();
-    let mut classes = Vec::new();
-    let mut notes = Vec::new();
-    let mut class_of = Vec::with_capacity(tests.len());
-    for test in tests {
-        let key = (test.profile.as_str(), &test.image);
-        if let Some(class) = known.get(&key) {
-            class_of.push(*class);
-            continue;
+/// The classes that the tests fall into.
+struct Classes {
+    classes: Vec<Class>,
+    /// Each test's class.
+    class_of: Vec<usize>,
+    /// What of them this machine cannot give.
+    notes: Vec<String>,
+}
+
+impl Classes {
+    fn of(
+        setup: &Setup,
+        tests: &[Test],
+        timeout: Option<Duration>,
+        explicit: bool,
+    ) -> Result<Self, Failure> {
+        let mut known: BTreeMap<(&str, &ImageChoice), usize> = BTreeMap::new();
+        let mut roots: BTreeMap<&ImageChoice, Root> = BTreeMap::new();
+        let mut classes = Vec::new();
+        let mut notes = Vec::new();
+        let mut class_of = Vec::with_capacity(tests.len());
+        for test in tests {
+            let key = (test.profile.as_str(), &test.image);
+            if let Some(class) = known.get(&key) {
+                class_of.push(*class);
+                continue;
+            }
+            if !setup.plain && !roots.contains_key(&test.image) {
+                roots.insert(&test.image, setup.root(&test.image, explicit)?);
+            }
+            let mut asked = setup.config.profiles[&test.profile].limits.clone();
+            asked.wall = timeout.unwrap_or(asked.wall);
+            let (class, lacks) = setup.class(&test.profile, asked, roots.get(&test.image));
+            notes.extend(
+                lacks
+                    .into_iter()
+                    .map(|lack| format!("profile {}: {lack}", test.profile)),
+            );
+            known.insert(key, classes.len());
+            class_of.push(classes.len());
+            classes.push(class);
         }
-        if !setup.plain && !roots.contains_key(&test.image) {
-            roots.insert(&test.image, setup.root(&test.image, explicit)?);
-        }
-        let mut asked = setup.config.profiles[&test.profile].limits.clone();
-        asked.wall = timeout.unwrap_or(asked.wall);
-        let (class, lacks) = setup.class(&test.profile, asked, roots.get(&test.image));
-        notes.extend(
-            lacks
-                .into_iter()
-                .map(|lack| format!("profile {}: {lack}", test.profile)),
-        );
-        known.insert(key, classes.len());
-        class_of.push(classes.len());
-        classes.push(class);
+        Ok(Classes {
+            classes,
+            class_of,
+            notes,
+        })
     }
-    Ok((classes, class_of, notes))
 }
 
 /// How many workers at once.

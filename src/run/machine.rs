@@ -42,6 +42,9 @@ pub struct Class {
     pub spec: ContainerSpec,
 }
 
+/// Gives a test's program and arguments.
+pub type Command = Box<dyn Fn(&Test) -> Vec<ByteText>>;
+
 /// Everything that a run needs to know.
 pub struct Request {
     /// The head, as reporters and the store get it. Its tests are the run's.
@@ -51,7 +54,7 @@ pub struct Request {
     /// Each test's class.
     pub class_of: Vec<ClassIndex>,
     /// Each test's command.
-    pub command: Box<dyn Fn(&Test) -> Vec<ByteText>>,
+    pub command: Command,
     /// The tests' environment, less what names the test.
     pub environment: Vec<(ByteText, ByteText)>,
     /// The tests' working directory inside a worker.
