@@ -1,4 +1,8 @@
-//! Layer 5: what can be typed, as clap types. Parsing touches nothing outside.
+//! Layer 5: what can be typed, as clap types, and the texts that follow from them. Parsing touches
+//! nothing outside.
+
+mod text;
+mod usage;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -9,6 +13,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::Workers;
 use crate::model::{ByteText, ImageChoice, parse_duration};
+
+pub use text::{completions, man};
+pub use usage::{Refused, parse};
 
 /// Runs any project's test suite inside hardened containers.
 #[derive(Debug, Parser)]
