@@ -21,7 +21,7 @@ pub use exit::{Exit, Failure};
 
 /// The whole program.
 pub fn main() -> std::process::ExitCode {
-    let status = match cli::parse(std::env::args_os()) {
+    let status = match cli::parse(std::env::args_os().collect()) {
         Ok(cli) => {
             let context = Context::read(cli.color);
             execute(cli.command, &context).unwrap_or_else(|failure| {

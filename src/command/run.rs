@@ -7,11 +7,11 @@ use std::time::Duration;
 use super::context::{owner, program};
 use super::list::listing;
 use super::prepare::{project, runtime, tests};
-use super::{Context, Exit, Failure, text};
+use super::{Context, Failure, text};
 use crate::cli::{EngineChoice, Fresh, MessageFormat, Run, parse_env};
 use crate::config::{Config, Workers};
 use crate::engine::{Docker, Engine, HostProcess};
-use crate::event::{Event, Notice, RunStarted, Severity, Sink, SinkError};
+use crate::event::{Event, RunStarted, Sink, SinkError};
 use crate::host::{self, Machine};
 use crate::model::{ByteText, ImageChoice, Limits, Test, escape};
 use crate::plan::Selection;
@@ -224,6 +224,16 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
             ))
         }
     };
+    let mut warnings = notes;
+    if setup.plain {
+        warnings.insert(0, "--engine host: no container, no isolation, no limits on memory or processes; for comparison and debugging only".to_owned());
+    }
+    if arguments.without_reset {
+        warnings.insert(
+            0,
+            "--without-reset: tests see what earlier tests left behind".to_owned(),
+        );
+    }
     let failed =
         |error: std::io::Error| Failure::engine(format!("no thread can be started: {error}"));
     let mut sinks = Sinks {
@@ -233,6 +243,7 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
     let command = setup.config.suite.command.clone();
     let request = Request {
         head: setup.head(&tests, &classes, slots),
+        warnings,
         classes,
         class_of,
         command: Box::new(move |test| suite::command(&command, &test.id)),
@@ -252,30 +263,8 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
     forward_signals(inbox.sender()).map_err(|error| {
         Failure::engine(format!("signal handlers cannot be installed: {error}"))
     })?;
-    let mut warnings = notes;
-    if setup.plain {
-        warnings.insert(0, "--engine host: no container, no isolation, no limits on memory or processes; for comparison and debugging only".to_owned());
-    }
-    if arguments.without_reset {
-        warnings.insert(
-            0,
-            "--without-reset: tests see what earlier tests left behind".to_owned(),
-        );
-    }
-    let notices: Vec<Event> = warnings.into_iter().map(warning).collect();
-    sinks.take(&notices).map_err(|error| Failure {
-        exit: Exit::Results,
-        message: error.to_string(),
-    })?;
     let finished = run_tests(&request, setup.engine.as_ref(), &inbox, &mut sinks)?;
     Ok(finished.exit_status)
-}
-
-fn warning(message: String) -> Event {
-    Event::Notice(Notice {
-        severity: Severity::Warning,
-        message,
-    })
 }
 
 /// The record first, then the report: what is shown is on disk.

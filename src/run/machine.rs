@@ -49,6 +49,8 @@ pub type Command = Box<dyn Fn(&Test) -> Vec<ByteText>>;
 pub struct Request {
     /// The head, as reporters and the store get it. Its tests are the run's.
     pub head: RunStarted,
+    /// What is not as it was asked for; each one safe line.
+    pub warnings: Vec<String>,
     /// The classes.
     pub classes: Vec<Class>,
     /// Each test's class.
@@ -146,6 +148,12 @@ pub fn run(
             version: Version::NotAsked,
         };
         machine.events.push(Event::RunStarted(request.head.clone()));
+        for message in &request.warnings {
+            machine.events.push(Event::Notice(Notice {
+                severity: Severity::Warning,
+                message: message.clone(),
+            }));
+        }
         let result = machine.turn(&inbox.receiver, sink);
         if result.is_err() {
             machine.interrupt(true);
