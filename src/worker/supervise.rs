@@ -396,12 +396,11 @@ impl Watch<'_> {
                 self.stop(StopReason::Interrupt, reach);
             }
             Some(Halt::Interrupt) => {}
-            Some(Halt::Kill | Halt::Gone) => {
-                if self.killed_at.is_none() {
-                    self.stopped.get_or_insert(StopReason::Interrupt);
-                    self.kill(reach);
-                }
+            Some(Halt::Kill | Halt::Gone) if self.killed_at.is_none() => {
+                self.stopped.get_or_insert(StopReason::Interrupt);
+                self.kill(reach);
             }
+            Some(Halt::Kill | Halt::Gone) => {}
         }
     }
 

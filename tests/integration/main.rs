@@ -1,4 +1,6 @@
 //! Tests of the program as it is typed. One binary, so that it is linked once.
 
+#![allow(clippy::unwrap_used)]
+
 mod harness;
 mod layers;
