@@ -1,6 +1,5 @@
 //! Tests of the program as it is typed. One binary, so that it is linked once.
 
-#![allow(clippy::unwrap_used)]
-
+mod docs;
 mod harness;
 mod layers;
