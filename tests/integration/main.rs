@@ -1,4 +1,5 @@
 //! Tests of the program as it is typed. One binary, so that it is linked once.
 
+mod engine_proof;
 mod harness;
 mod layers;
