@@ -4,6 +4,7 @@
 
 mod cli;
 mod docs;
+mod engine_faults;
 mod engine_outcomes;
 mod engine_proof;
 mod harness;
