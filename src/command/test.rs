@@ -149,6 +149,10 @@ impl Engine for InPlace {
         })
     }
 
+    fn version(&self) -> Result<String, EngineError> {
+        Ok(env!("CARGO_PKG_VERSION").into())
+    }
+
     fn is_local(&self) -> Result<bool, EngineError> {
         Ok(true)
     }

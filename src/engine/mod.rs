@@ -151,7 +151,8 @@ pub struct Pipes {
 pub enum Ending {
     /// Its PID 1 exited by itself with this status (128 + n where signal n ended it).
     Exited(i32),
-    /// The kernel killed its PID 1 for want of memory.
+    /// The kernel killed its PID 1 for want of memory. An engine that is too busy to hear the
+    /// kernel says `Exited(137)` instead.
     Oom,
     /// Somebody who is not us killed or removed it.
     Removed,
@@ -174,6 +175,12 @@ pub trait Engine: Send + Sync {
     /// # Errors
     /// It is not there, may not be used, or does not answer in time.
     fn health(&self) -> Result<Health, EngineError>;
+
+    /// Asks it for its version alone, which is the cheaper question.
+    ///
+    /// # Errors
+    /// As [`Engine::health`].
+    fn version(&self) -> Result<String, EngineError>;
 
     /// Whether it runs on this machine and sees its files.
     ///

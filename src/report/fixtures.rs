@@ -145,7 +145,7 @@ pub fn run_started(tests: &[&str]) -> Event {
         project: "/home/me/project".into(),
         host: "box".into(),
         workers: 2,
-        tests: tests.iter().map(test).collect(),
+        tests: std::sync::Arc::new(tests.iter().map(test).collect()),
     })
 }
 

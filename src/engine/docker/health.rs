@@ -97,6 +97,58 @@ fn tried(error: EngineError, endpoint: &str) -> EngineError {
     }
 }
 
+/// Asks the engine for its version alone: `docker info` looks at every container and image.
+///
+/// # Errors
+/// It is not there, may not be used, or does not answer in time.
+pub fn version(docker: &Docker) -> Result<String, EngineError> {
+    let call = docker.call(["version", "--format", "{{.Server.Version}}"]);
+    let answer = docker.run(&call)?;
+    match std::str::from_utf8(&answer).map(str::trim) {
+        Ok(version) if !version.is_empty() && !version.contains(['\n', ' ']) => {
+            Ok(version.to_owned())
+        }
+        _ => Err(call.garbage(&answer)),
+    }
+}
+
+/// Whether the engine is on this machine, where that is plain without a call of the command line.
+pub fn known_local() -> Option<bool> {
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    let folder = variable("DOCKER_CONFIG").map(PathBuf::from);
+    let folder = folder.or_else(|| Some(PathBuf::from(variable("HOME")?).join(".docker")));
+    let config = folder.and_then(|folder| std::fs::read(folder.join("config.json")).ok());
+    let host = variable("DOCKER_HOST").map(|host| host.to_string_lossy().into_owned());
+    decide_local(
+        host.as_deref(),
+        variable("DOCKER_CONTEXT").is_some(),
+        config.as_deref(),
+    )
+}
+
+/// From DOCKER_HOST, whether DOCKER_CONTEXT is set, and the text of docker's config.json.
+fn decide_local(host: Option<&str>, context: bool, config: Option<&[u8]>) -> Option<bool> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Config {
+        current_context: Option<String>,
+    }
+    if let Some(host) = host {
+        return Some(is_local(host));
+    }
+    if context {
+        return None;
+    }
+    let Some(config) = config else {
+        return Some(true);
+    };
+    let config: Config = serde_json::from_slice(config).ok()?;
+    let chosen = config
+        .current_context
+        .filter(|name| !name.is_empty() && name != "default");
+    chosen.is_none().then_some(true)
+}
+
 /// Where the command line looks for the engine: `unix:///var/run/docker.sock`. From DOCKER_HOST or
 /// the current context; docker itself knows the order. No engine is asked.
 ///
@@ -127,6 +179,45 @@ pub fn is_local(endpoint: &str) -> bool {
 mod tests {
     use super::*;
     use crate::engine::docker::fake::Fake;
+
+    #[test]
+    fn what_is_plain_needs_no_call() {
+        assert_eq!(decide_local(None, false, None), Some(true));
+        assert_eq!(
+            decide_local(None, false, Some(b"{\"auths\":{}}")),
+            Some(true)
+        );
+        assert_eq!(
+            decide_local(None, false, Some(b"{\"currentContext\":\"default\"}")),
+            Some(true)
+        );
+        assert_eq!(
+            decide_local(None, false, Some(b"{\"currentContext\":\"far\"}")),
+            None
+        );
+        assert_eq!(decide_local(None, false, Some(b"garbage")), None);
+        assert_eq!(decide_local(None, true, None), None);
+        assert_eq!(
+            decide_local(Some("tcp://10.0.0.1:2375"), false, None),
+            Some(false)
+        );
+        assert_eq!(
+            decide_local(Some("unix:///run/x.sock"), true, None),
+            Some(true)
+        );
+    }
+
+    #[test]
+    fn the_version_is_one_word() {
+        let version = |script: &str| Fake::new(script).docker().version();
+        assert_eq!(version("echo 26.1.5+dfsg1").unwrap(), "26.1.5+dfsg1");
+        for garbage in ["echo", "echo a b", "printf 'a\\nb'"] {
+            assert!(
+                matches!(version(garbage), Err(EngineError::Garbage { .. })),
+                "{garbage}"
+            );
+        }
+    }
 
     /// Shortened answer of docker 20.10.
     const INFO: &str = r#"{"ID":"x","Containers":0,"CgroupVersion":"1","NCPU":2,"MemTotal":25276502016,"DockerRootDir":"/var/lib/docker","ServerVersion":"20.10.24+dfsg1","SecurityOptions":["name=apparmor","name=seccomp,profile=default"],"Warnings":null}"#;

@@ -161,8 +161,15 @@ impl Engine for Docker {
         health::health(self)
     }
 
+    fn version(&self) -> Result<String, EngineError> {
+        health::version(self)
+    }
+
     fn is_local(&self) -> Result<bool, EngineError> {
-        Ok(health::is_local(&health::endpoint(self)?))
+        match health::known_local() {
+            Some(local) => Ok(local),
+            None => Ok(health::is_local(&health::endpoint(self)?)),
+        }
     }
 
     fn image(&self, reference: &str) -> Result<Option<Image>, EngineError> {
