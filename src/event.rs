@@ -2,7 +2,7 @@
 //!
 //! `run` emits these to a [`Sink`] and knows nothing behind it. They serialise as the lines of
 //! `--message-format json`; `doc/events.md` is their reference. To add one: add it here, handle it
-//! in `report::terminal` and `store`, and describe it there.
+//! in `report` and `store::write`, and describe it there.
 
 use std::sync::Arc;
 use std::time::Duration;

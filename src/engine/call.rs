@@ -4,22 +4,28 @@
 //! alone, and so that a call that hangs is ended with all its helpers. What it prints is bounded. A
 //! helper that it left behind and that still holds its output does not delay the answer.
 
+mod words;
+
 use std::ffi::OsString;
 use std::io::{self, PipeReader, Read};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::process::CommandExt;
 use std::process::ExitStatus;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use duct::{Expression, Handle};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
+pub(super) use self::words::{failed, not_started, one_line};
+use self::words::{last_lines, shorten};
 use super::EngineError;
 use crate::model::escape;
+use crate::protocol::Stream;
 
 /// Answers beyond this are no answers: a list of ten thousand containers is 2 MiB.
 const STDOUT_BYTES: usize = 16 << 20;
@@ -27,8 +33,6 @@ const STDOUT_BYTES: usize = 16 << 20;
 pub(super) const STDERR_BYTES: usize = 8 << 10;
 /// How much of an answer that cannot be understood is shown.
 const QUOTED_BYTES: usize = 200;
-/// How long output may still come after the program itself has ended.
-pub(super) const DRAIN: Duration = Duration::from_secs(1);
 /// A line of streamed output is cut into pieces of this size.
 const LINE_BYTES: usize = 64 << 10;
 
@@ -81,10 +85,11 @@ impl Call {
         self
     }
 
-    /// Runs it and returns what it printed.
+    /// Runs it and returns what it printed: for tests; `Docker::run` explains errors as well.
     ///
     /// # Errors
     /// It is not there, exits with another status than 0, or does not end in time.
+    #[cfg(test)]
     pub fn run(self) -> Result<Vec<u8>, EngineError> {
         let answer = self.answer()?;
         if answer.status.success() {
@@ -103,16 +108,21 @@ impl Call {
         let (stderr_reader, stderr) = pipe()?;
         let expression = self.expression().stdout_file(stdout).stderr_file(stderr);
         let (mut stdout, mut stderr) = (Vec::new(), Tail::default());
-        let status = self.watch(expression, stdout_reader, Some(stderr_reader), |piece| {
-            match piece {
-                Piece::Stdout(bytes) if stdout.len() + bytes.len() > STDOUT_BYTES => {
-                    return Err(self.garbage(b"output without an end"));
+        let status = self.watch(
+            expression,
+            stdout_reader,
+            Some(stderr_reader),
+            |stream, bytes| {
+                match stream {
+                    Stream::Stdout if stdout.len() + bytes.len() > STDOUT_BYTES => {
+                        return Err(self.garbage(b"output without an end"));
+                    }
+                    Stream::Stdout => stdout.extend_from_slice(bytes),
+                    Stream::Stderr => stderr.push(bytes),
                 }
-                Piece::Stdout(bytes) => stdout.extend_from_slice(bytes),
-                Piece::Stderr(bytes) => stderr.push(bytes),
-            }
-            Ok(())
-        })?;
+                Ok(())
+            },
+        )?;
         Ok(Answer {
             status,
             stdout,
@@ -130,8 +140,7 @@ impl Call {
         let second = writer.try_clone().map_err(|error| no_pipe(&error))?;
         let expression = self.expression().stdout_file(writer).stderr_file(second);
         let (mut line, mut tail) = (Vec::new(), Tail::default());
-        let status = self.watch(expression, reader, None, |piece| {
-            let (Piece::Stdout(bytes) | Piece::Stderr(bytes)) = piece;
+        let status = self.watch(expression, reader, None, |_, bytes| {
             tail.push(bytes);
             for part in bytes.split_inclusive(|&byte| byte == b'\n') {
                 line.extend_from_slice(part);
@@ -190,110 +199,127 @@ impl Call {
         expression: Expression,
         stdout: PipeReader,
         stderr: Option<PipeReader>,
-        mut take: impl FnMut(Piece<'_>) -> Result<(), EngineError>,
+        mut take: impl FnMut(Stream, &[u8]) -> Result<(), EngineError>,
     ) -> Result<ExitStatus, EngineError> {
         let deadline = Instant::now() + self.limit;
-        let handle = Arc::new(
-            expression
-                .start()
-                .map_err(|error| not_started(&self.argv, &error))?,
-        );
+        let handle = expression
+            .start()
+            .map_err(|error| not_started(&self.argv, &error))?;
         // It holds our copies of the pipes' write ends: no end of file would come.
         drop(expression);
+        let handle = Arc::new(handle);
+        let end = End::watch(Arc::clone(&handle))?;
 
-        // A few chunks: a program that prints faster than we read waits.
-        let (sender, receiver) = sync_channel(16);
-        let mut open = 1 + usize::from(stderr.is_some());
-        forward(stdout, sender.clone(), Message::Stdout);
-        if let Some(stderr) = stderr {
-            forward(stderr, sender.clone(), Message::Stderr);
-        }
-        report_end(Arc::clone(&handle), sender);
-
-        let mut ended: Option<(io::Result<ExitStatus>, Instant)> = None;
+        let mut open: Vec<(PipeReader, Stream)> = vec![(stdout, Stream::Stdout)];
+        open.extend(stderr.map(|stderr| (stderr, Stream::Stderr)));
+        let mut buffer = vec![0; 16 << 10];
+        let mut ended = false;
         let result = loop {
-            let until = ended.as_ref().map_or(deadline, |(_, drain)| *drain);
-            let taken = match next(&receiver, until) {
-                Some(Message::Stdout(bytes)) => take(Piece::Stdout(&bytes)),
-                Some(Message::Stderr(bytes)) => take(Piece::Stderr(&bytes)),
-                Some(Message::Closed) => {
-                    open -= 1;
-                    Ok(())
-                }
-                Some(Message::Ended(status)) => {
-                    ended = Some((status, Instant::now() + DRAIN));
-                    Ok(())
-                }
-                None if ended.is_some() => break Ok(()),
-                None => Err(EngineError::Timeout {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() && !ended {
+                break Err(EngineError::Timeout {
                     command: shorten(&self.argv),
                     limit: self.limit,
-                }),
+                });
+            }
+            // Once it has ended, all that it wrote is in the pipes: what is not ready never comes,
+            // or comes from a helper that it left behind.
+            let wait = if ended { Duration::ZERO } else { left };
+            let pipes = open.iter().map(|(pipe, _)| pipe.as_fd());
+            let mut ready = match ready(pipes.chain([end.pipe.as_fd()]), wait) {
+                Ok(ready) => ready,
+                Err(error) => break Err(EngineError::Other(format!("cannot wait: {error}"))),
             };
-            if taken.is_err() || (open == 0 && ended.is_some()) {
-                break taken;
+            let at_end = ready.pop() == Some(true);
+            if ended && (left.is_zero() || !ready.contains(&true)) {
+                break Ok(());
+            }
+            ended |= at_end;
+            if let Err(error) = read_ready(&mut open, &ready, &mut buffer, &mut take) {
+                break Err(error);
             }
         };
-        match ended {
-            None => {
-                kill_group(&handle);
-                Err(result.err().unwrap_or_else(|| gone(&self.argv)))
-            }
-            Some((Err(error), _)) => Err(EngineError::Other(format!(
-                "`{}`: cannot wait for its end: {error}",
-                shorten(&self.argv)
-            ))),
-            Some((Ok(status), _)) => result.map(|()| status),
+        if ended {
+            let status = end.status();
+            result.and(status.map_err(|error| {
+                EngineError::Other(format!(
+                    "`{}`: cannot wait for its end: {error}",
+                    shorten(&self.argv)
+                ))
+            }))
+        } else {
+            kill_group(&handle);
+            Err(result.err().unwrap_or_else(|| gone(&self.argv)))
         }
     }
 }
 
-/// A piece of output.
-enum Piece<'a> {
-    Stdout(&'a [u8]),
-    Stderr(&'a [u8]),
-}
-
-enum Message {
-    Stdout(Vec<u8>),
-    Stderr(Vec<u8>),
-    Closed,
-    Ended(io::Result<ExitStatus>),
-}
-
-/// The next message, or nothing where none comes before `until`.
-fn next(receiver: &Receiver<Message>, until: Instant) -> Option<Message> {
-    receiver
-        .recv_timeout(until.saturating_duration_since(Instant::now()))
-        .ok()
-}
-
-/// Reads a pipe to its end on a thread of its own. A failed send means that nobody listens any
-/// more; then the rest is nobody's.
-fn forward(mut from: PipeReader, to: SyncSender<Message>, wrap: fn(Vec<u8>) -> Message) {
-    thread::spawn(move || {
-        let mut buffer = vec![0; 16 << 10];
-        loop {
-            match from.read(&mut buffer) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Ok(0) | Err(_) => break,
-                Ok(count) => {
-                    if to.send(wrap(buffer[..count].to_vec())).is_err() {
-                        return;
-                    }
-                }
+/// Reads once from each pipe that is ready, and forgets those that are at their end.
+fn read_ready(
+    open: &mut Vec<(PipeReader, Stream)>,
+    ready: &[bool],
+    buffer: &mut [u8],
+    take: &mut impl FnMut(Stream, &[u8]) -> Result<(), EngineError>,
+) -> Result<(), EngineError> {
+    let mut ready = ready.iter();
+    let mut result = Ok(());
+    open.retain_mut(|(pipe, stream)| {
+        if ready.next() != Some(&true) || result.is_err() {
+            return true;
+        }
+        match pipe.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => true,
+            Ok(0) | Err(_) => false,
+            Ok(count) => {
+                result = take(*stream, &buffer[..count]);
+                true
             }
         }
-        let _ = to.send(Message::Closed);
     });
+    result
 }
 
-/// Waits for the program's end on a thread of its own, which also reaps it after a kill.
-fn report_end(handle: Arc<Handle>, to: SyncSender<Message>) {
-    thread::spawn(move || {
-        let status = handle.wait().map(|output| output.status);
-        let _ = to.send(Message::Ended(status));
-    });
+/// Which of these can be read or are at their end, once one is or `wait` is over.
+fn ready<'a>(
+    pipes: impl Iterator<Item = BorrowedFd<'a>>,
+    wait: Duration,
+) -> Result<Vec<bool>, Errno> {
+    let mut polled: Vec<PollFd> = pipes
+        .map(|pipe| PollFd::new(pipe, PollFlags::POLLIN))
+        .collect();
+    // Rounded up: no busy waiting in the last millisecond. A long wait is begun again.
+    let wait = u16::try_from(wait.as_micros().div_ceil(1000)).unwrap_or(u16::MAX);
+    match poll(&mut polled, PollTimeout::from(wait)) {
+        Ok(_) | Err(Errno::EINTR) => {}
+        Err(error) => return Err(error),
+    }
+    Ok(polled.iter().map(|one| one.any() == Some(true)).collect())
+}
+
+/// The end of a program, as a pipe that is closed then.
+struct End {
+    pipe: PipeReader,
+    waiter: JoinHandle<io::Result<ExitStatus>>,
+}
+
+impl End {
+    /// Waits on a thread of its own, which also reaps the program after a kill.
+    fn watch(handle: Arc<Handle>) -> Result<Self, EngineError> {
+        let (pipe, closed_at_end) = pipe()?;
+        let waiter = thread::spawn(move || {
+            let status = handle.wait().map(|output| output.status);
+            drop(closed_at_end);
+            status
+        });
+        Ok(End { pipe, waiter })
+    }
+
+    /// How it ended, once it has.
+    fn status(self) -> io::Result<ExitStatus> {
+        self.waiter
+            .join()
+            .unwrap_or_else(|_| Err(io::Error::other("the waiting thread is gone")))
+    }
 }
 
 /// `argv` as an expression whose process has a process group of its own; its exit status is the
@@ -334,82 +360,6 @@ fn gone(argv: &[OsString]) -> EngineError {
     EngineError::Other(format!("`{}` is out of sight", shorten(argv)))
 }
 
-/// The error of a program that cannot be started.
-pub(super) fn not_started(argv: &[OsString], error: &io::Error) -> EngineError {
-    let program = escape(argv[0].as_bytes());
-    match error.kind() {
-        io::ErrorKind::NotFound => EngineError::Unavailable {
-            message: format!("the program `{program}` was not found in PATH"),
-            hint: "install Docker Engine 20.10 or newer, or put its program into PATH".into(),
-        },
-        _ => EngineError::Unavailable {
-            message: format!("the program `{program}` cannot be started: {error}"),
-            hint: "`docker-test doctor` checks the engine".into(),
-        },
-    }
-}
-
-/// The error of a program that ended with another status than 0.
-pub(super) fn failed(argv: &[OsString], status: ExitStatus, stderr: &[u8]) -> EngineError {
-    let status = match (status.code(), status.signal()) {
-        (Some(code), _) => format!("exit status {code}"),
-        (None, Some(signal)) => format!("killed by {}", crate::model::signal_name(signal)),
-        (None, None) => "no exit status".into(),
-    };
-    EngineError::Failed {
-        command: shorten(argv),
-        status,
-        stderr: one_line(stderr),
-    }
-}
-
-/// A command line for people: escaped, words with blanks in quotes, the long rest left out.
-pub(super) fn shorten(argv: &[OsString]) -> String {
-    const SHOWN: usize = 120;
-    let mut text = String::new();
-    for (index, word) in argv.iter().enumerate() {
-        let word = escape(word.as_bytes());
-        if index > 0 && text.len() + word.len() > SHOWN {
-            text.push_str(" …");
-            break;
-        }
-        if index > 0 {
-            text.push(' ');
-        }
-        if word.is_empty() || word.contains(' ') {
-            text.push_str(&format!("'{word}'"));
-        } else {
-            text.push_str(&word);
-        }
-    }
-    text
-}
-
-/// What an engine said on stderr, as one line that is safe to print, without its own name and its
-/// pointers to help.
-pub(super) fn one_line(stderr: &[u8]) -> String {
-    const SHOWN: usize = 1000;
-    let mut lines: Vec<String> = Vec::new();
-    for line in stderr.split(|&byte| byte == b'\n') {
-        let line = line.trim_ascii();
-        let line = line.strip_prefix(b"docker: ").unwrap_or(line);
-        let help = [&b"See 'docker"[..], b"Run 'docker", b"Usage:"];
-        let help = help.iter().any(|words| line.starts_with(words));
-        if !line.is_empty() && !help {
-            lines.push(escape(line));
-        }
-    }
-    let mut text = lines.join("; ");
-    if text.is_empty() {
-        return "it gave no reason".into();
-    }
-    if let Some((cut, _)) = text.char_indices().nth(SHOWN) {
-        text.truncate(cut);
-        text.push('…');
-    }
-    text
-}
-
 /// The last bytes of a stream.
 #[derive(Default)]
 pub(super) struct Tail(pub(super) Vec<u8>);
@@ -429,144 +379,5 @@ fn trim_end(line: &[u8]) -> &[u8] {
         .map_or(line, |line| line.strip_suffix(b"\r").unwrap_or(line))
 }
 
-/// The last `count` lines that are not empty.
-fn last_lines(text: &[u8], count: usize) -> &[u8] {
-    let text = text.trim_ascii_end();
-    let start = text
-        .iter()
-        .enumerate()
-        .rev()
-        .filter(|&(_, &byte)| byte == b'\n')
-        .nth(count - 1)
-        .map_or(0, |(index, _)| index + 1);
-    &text[start..]
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LONG: Duration = Duration::from_secs(60);
-    const SHORT: Duration = Duration::from_millis(200);
-
-    fn sh(script: &str, limit: Duration) -> Call {
-        Call::new("sh", ["-c", script], limit)
-    }
-
-    #[test]
-    fn stdout_is_the_answer() {
-        assert_eq!(sh("echo a; echo b >&2", LONG).run().unwrap(), b"a\n");
-    }
-
-    #[test]
-    fn stdin_is_empty_or_as_given() {
-        assert_eq!(sh("cat", LONG).run().unwrap(), b"");
-        let big = vec![b'x'; 1 << 20];
-        assert_eq!(sh("cat", LONG).stdin(big.clone()).run().unwrap(), big);
-        assert_eq!(sh("exit 0", LONG).stdin(big).run().unwrap(), b"");
-    }
-
-    #[test]
-    fn a_failure_quotes_stderr_on_one_safe_line() {
-        let script =
-            "printf 'docker: no \\033[31mway.\\nSee '\"'docker run --help'\"'.\\n' >&2; exit 125";
-        let error = sh(script, LONG).run().unwrap_err();
-        let EngineError::Failed { status, stderr, .. } = error else {
-            panic!("{error}")
-        };
-        assert_eq!(status, "exit status 125");
-        assert_eq!(stderr, "no \\x1b[31mway.");
-    }
-
-    #[test]
-    fn a_signal_is_named() {
-        let error = sh("kill -9 $$", LONG).run().unwrap_err().to_string();
-        assert!(error.contains("killed by SIGKILL"), "{error}");
-    }
-
-    #[test]
-    fn what_hangs_is_ended_with_its_helpers() {
-        let dir = tempfile::tempdir().unwrap();
-        let fifo = dir.path().join("alive");
-        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        // Two processes hold the pipe's write end; it reads as ended once both are gone.
-        let script = format!("exec 9<>{}; sleep 1000 & sleep 1000", fifo.display());
-        let reader = std::fs::OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(&fifo)
-            .unwrap();
-        let error = sh(&script, SHORT).run().unwrap_err();
-        assert!(matches!(error, EngineError::Timeout { .. }), "{error}");
-        // Opening for writing alone fails with ENXIO once nobody else has it open.
-        drop(reader);
-        let deadline = Instant::now() + LONG;
-        loop {
-            use std::os::unix::fs::OpenOptionsExt;
-            let open = std::fs::OpenOptions::new()
-                .write(true)
-                .custom_flags(libc::O_NONBLOCK)
-                .open(&fifo);
-            if open.is_err() {
-                break;
-            }
-            assert!(Instant::now() < deadline, "its helpers live on");
-            thread::yield_now();
-        }
-    }
-
-    #[test]
-    fn a_helper_that_keeps_the_output_open_does_not_delay_the_answer() {
-        let answer = sh("echo a; sleep 5 & exit 3", LONG).answer().unwrap();
-        assert_eq!(
-            (answer.stdout.as_slice(), answer.status.code()),
-            (&b"a\n"[..], Some(3))
-        );
-    }
-
-    #[test]
-    fn endless_output_is_refused() {
-        let error = sh("yes", LONG).run().unwrap_err();
-        assert!(matches!(error, EngineError::Garbage { .. }), "{error}");
-    }
-
-    #[test]
-    fn a_missing_program_is_named() {
-        let error = Call::new("no-such-engine", ["version"], LONG)
-            .run()
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.starts_with("the program `no-such-engine` was not found"),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn lines_come_in_order_from_both_streams() {
-        let mut lines = Vec::new();
-        sh("echo a; echo b >&2; printf 'c\\r\\nd'", LONG)
-            .stream(|line| lines.push(line.to_vec()))
-            .unwrap();
-        assert_eq!(lines, [b"a", b"b", b"c", b"d"]);
-    }
-
-    #[test]
-    fn a_failed_stream_quotes_its_last_lines() {
-        let error = sh("echo a; echo b; echo c; echo; echo d; exit 1", LONG)
-            .stream(|_| {})
-            .unwrap_err();
-        let EngineError::Failed { stderr, .. } = error else {
-            panic!("{error}")
-        };
-        assert_eq!(stderr, "c; d");
-    }
-
-    #[test]
-    fn command_lines_are_short_and_safe() {
-        let argv: Vec<OsString> = vec!["docker".into(), "a b".into(), "\n".into()];
-        assert_eq!(shorten(&argv), "docker 'a b' \\n");
-        let long: Vec<OsString> = std::iter::repeat_n("word".into(), 100).collect();
-        assert!(shorten(&long).ends_with(" …") && shorten(&long).len() < 130);
-    }
-}
+mod tests;

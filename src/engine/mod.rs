@@ -16,9 +16,8 @@ use std::io::{Read, Write};
 use std::time::Duration;
 
 pub use build::{BuildError, BuildRequest, Built, Recipe, build};
-pub use call::{Answer, Call};
 pub use docker::Docker;
-pub use host_image::{host_binds, host_image};
+pub use host_image::{host_binds, host_image, reference as host_reference};
 pub use host_process::HostProcess;
 pub use spec::{Bind, ContainerSpec, Hardening, Owner, SeccompProfile, Tmpfs};
 
@@ -151,7 +150,8 @@ pub struct Pipes {
 pub enum Ending {
     /// Its PID 1 exited by itself with this status (128 + n where signal n ended it).
     Exited(i32),
-    /// The kernel killed its PID 1 for want of memory.
+    /// The kernel killed its PID 1 for want of memory. An engine that is too busy to hear the
+    /// kernel says `Exited(137)` instead.
     Oom,
     /// Somebody who is not us killed or removed it.
     Removed,

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use crate::event::{Event, Sink, SinkError};
 
 /// Bytes of events that wait for the reader, at most; beyond them the run waits.
-const BOUND: usize = 64 << 20;
+const BOUND: usize = 16 << 20;
 
 /// Gives events to another sink, which works on them on its own thread. An error of that sink comes
 /// with the next call; the last event of a run is waited for.

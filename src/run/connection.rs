@@ -1,7 +1,7 @@
 //! One worker's thread: starts its container, reads its messages, and says how it ended.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::SyncSender;
 use std::thread::Scope;
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub fn connect<'scope>(
     engine: &'scope dyn Engine,
     spec: ContainerSpec,
     number: u64,
-    inbox: Sender<Message>,
+    inbox: SyncSender<Message>,
 ) {
     scope.spawn(move || {
         let started = engine.create(&spec).and_then(|mut container| {
@@ -39,7 +39,7 @@ pub fn connect<'scope>(
     });
 }
 
-fn read(number: u64, stdout: Box<dyn Read + Send>, inbox: &Sender<Message>) -> Message {
+fn read(number: u64, stdout: Box<dyn Read + Send>, inbox: &SyncSender<Message>) -> Message {
     let mut reader = BufReader::with_capacity(64 << 10, stdout);
     let mut line = Vec::new();
     loop {
@@ -74,7 +74,7 @@ pub fn await_end<'scope>(
     scope: &'scope Scope<'scope, '_>,
     mut container: Box<dyn Container>,
     number: u64,
-    inbox: Sender<Message>,
+    inbox: SyncSender<Message>,
 ) {
     scope.spawn(move || {
         let ending = container.wait(END_PATIENCE);

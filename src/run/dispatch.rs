@@ -21,6 +21,8 @@ pub type WorkerNumber = u64;
 const IN_HAND: Duration = Duration::from_millis(30);
 /// The most tests in hand.
 const MOST_IN_HAND: usize = 64;
+/// How many tests of a queue are concluded in one go.
+const CONCLUSIONS: usize = 256;
 /// How often the engine may lose a test before that is its last word.
 const ENGINE_TRIES: u32 = 3;
 /// How many workers in a row may fail to start before the run gives up.
@@ -170,12 +172,11 @@ impl Dispatcher {
             Stop::Interrupted => NotRunCause::Interrupted,
             Stop::NoWorker => NotRunCause::NoWorker,
         };
-        let mut left: Vec<TestIndex> = self
-            .queues
-            .iter_mut()
-            .flat_map(|queue| queue.drain(..))
-            .collect();
-        left.extend(self.suspects.drain(..));
+        let mut left: Vec<TestIndex> = self.suspects.drain(..).collect();
+        for queue in &mut self.queues {
+            // Not all at once: a conclusion is larger than a test's number.
+            left.extend(queue.drain(..queue.len().min(CONCLUSIONS)));
+        }
         for worker in self.workers.values_mut() {
             // Not sent yet.
             left.extend(

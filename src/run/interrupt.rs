@@ -1,7 +1,7 @@
 //! The signals that interrupt a run.
 
 use std::io;
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::SyncSender;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -12,7 +12,7 @@ use super::machine::Message;
 ///
 /// # Errors
 /// The handlers cannot be installed.
-pub fn forward_signals(inbox: Sender<Message>) -> io::Result<()> {
+pub fn forward_signals(inbox: SyncSender<Message>) -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGQUIT])?;
     std::thread::Builder::new()
         .name("signals".into())

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::Scope;
 use std::time::{Duration, Instant};
 
@@ -23,9 +23,12 @@ const HELLO_PATIENCE: Duration = Duration::from_secs(60);
 /// How long after a test's own deadline its worker may stay silent.
 const SILENCE: Duration = Duration::from_secs(15);
 /// How often the display learns what runs.
-const PROGRESS: Duration = Duration::from_millis(100);
-/// How many messages are handled before their results go to disk together.
-const BATCH: usize = 512;
+const PROGRESS: Duration = Duration::from_millis(500);
+/// How often deadlines are looked at while nothing happens.
+const TICK: Duration = Duration::from_millis(100);
+/// How many messages may wait, and are handled before their results go to disk together. Whoever
+/// sends more waits, so that a slow disk does not fill the memory.
+const BATCH: usize = 64;
 
 /// Tests that can share a worker: one profile, one image.
 #[derive(Clone, Debug)]
@@ -91,19 +94,19 @@ pub enum Message {
 
 /// The way into a run.
 pub struct Inbox {
-    sender: Sender<Message>,
+    sender: SyncSender<Message>,
     receiver: Receiver<Message>,
 }
 
 impl Inbox {
     /// A new one.
     pub fn new() -> Self {
-        let (sender, receiver) = channel();
+        let (sender, receiver) = sync_channel(BATCH);
         Inbox { sender, receiver }
     }
 
     /// For those who send.
-    pub fn sender(&self) -> Sender<Message> {
+    pub fn sender(&self) -> SyncSender<Message> {
         self.sender.clone()
     }
 }
@@ -187,7 +190,7 @@ struct Machine<'scope, 'env> {
     request: &'scope Request,
     engine: &'scope dyn Engine,
     scope: &'scope Scope<'scope, 'env>,
-    inbox: Sender<Message>,
+    inbox: SyncSender<Message>,
     dispatcher: Dispatcher,
     workers: BTreeMap<WorkerNumber, Connection>,
     /// Containers of workers that said goodbye and are not gone yet.
@@ -218,20 +221,17 @@ impl Machine<'_, '_> {
         let started = Instant::now();
         let mut progress = Instant::now();
         loop {
-            self.act();
+            self.act(sink)?;
             if progress.elapsed() >= PROGRESS {
                 progress = Instant::now();
                 self.events.push(Event::Progress(self.progress()));
             }
-            if !self.events.is_empty() {
-                sink.take(&self.events)?;
-                self.events.clear();
-            }
+            self.emit_all(sink)?;
             let asking = matches!(self.version, Version::Asked);
             if self.dispatcher.is_done() && self.ending == 0 && !asking {
                 break;
             }
-            match receiver.recv_timeout(PROGRESS) {
+            match receiver.recv_timeout(TICK) {
                 Ok(message) => {
                     self.handle(message);
                     for message in receiver.try_iter().take(BATCH) {
@@ -278,7 +278,7 @@ impl Machine<'_, '_> {
     fn drain(&mut self, receiver: &Receiver<Message>) {
         let deadline = Instant::now() + 2 * END_PATIENCE;
         while (!self.workers.is_empty() || self.ending > 0) && Instant::now() < deadline {
-            if let Ok(message) = receiver.recv_timeout(PROGRESS) {
+            if let Ok(message) = receiver.recv_timeout(TICK) {
                 self.handle(message);
             }
             self.keep_time();
@@ -286,15 +286,26 @@ impl Machine<'_, '_> {
         }
     }
 
-    fn act(&mut self) {
+    fn act(&mut self, sink: &mut dyn Sink) -> Result<(), SinkError> {
         loop {
             let mut actions = self.dispatcher.next_actions();
             actions.extend(self.dispatcher.wind_down());
             if actions.is_empty() {
-                return;
+                return Ok(());
             }
             self.perform(actions);
+            if self.events.len() >= BATCH {
+                self.emit_all(sink)?;
+            }
         }
+    }
+
+    fn emit_all(&mut self, sink: &mut dyn Sink) -> Result<(), SinkError> {
+        if !self.events.is_empty() {
+            sink.take(&self.events)?;
+            self.events.clear();
+        }
+        Ok(())
     }
 
     fn perform(&mut self, actions: Vec<Action>) {

@@ -4,6 +4,10 @@
 
 mod bad_input;
 mod cli;
+mod docs;
+mod engine_faults;
+mod engine_outcomes;
+mod engine_proof;
 mod harness;
 mod layers;
 mod redact;

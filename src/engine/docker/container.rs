@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use duct::Handle;
 
-use super::super::call::{DRAIN, Tail, failed, kill_group, not_started, one_line, own_group, pipe};
+use super::super::call::{Tail, failed, kill_group, not_started, one_line, own_group, pipe};
 use super::super::{Container, Ending, EngineError, Pipes};
 use super::ending::{Record, Run, conclude};
 use super::{Docker, diagnose, inspect};
@@ -20,6 +20,9 @@ use super::{Docker, diagnose, inspect};
 const AFTER_KILL: Duration = Duration::from_secs(10);
 /// Between two looks for a container that is to be killed and that docker is still making.
 const BETWEEN_KILLS: Duration = Duration::from_millis(100);
+/// How long the last words may take after the command line's end, where something keeps its stderr
+/// open.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 /// The engine's clock may differ from ours by this much.
 const CLOCK_SKEW: Duration = Duration::from_secs(60);
 
@@ -260,7 +263,7 @@ impl Stderr {
 
     /// What came until the pipe was closed, or until now where something keeps it open.
     fn finish(&self) -> Vec<u8> {
-        let _ = self.closed.recv_timeout(DRAIN);
+        let _ = self.closed.recv_timeout(LAST_WORDS);
         lock(&self.tail).0.clone()
     }
 }

@@ -15,7 +15,8 @@ pub struct Record {
     pub created: bool,
     /// Its program ran.
     pub started: bool,
-    /// The kernel killed one of its processes for want of memory.
+    /// The kernel killed one of its processes for want of memory. It can be missing: the message is
+    /// lost where the container is gone before docker hears it (3 of 25 on a busy machine).
     pub oom: bool,
     /// A call sent it a signal that ends it, or removed it.
     pub killed: bool,

