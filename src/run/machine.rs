@@ -26,6 +26,9 @@ const SILENCE: Duration = Duration::from_secs(15);
 const PROGRESS: Duration = Duration::from_millis(500);
 /// How often deadlines are looked at while nothing happens.
 const TICK: Duration = Duration::from_millis(100);
+/// A longer time between two looks means that this process stood still: somebody stopped it, with
+/// Ctrl-Z say.
+const STANDSTILL: Duration = Duration::from_secs(2);
 /// How many messages may wait, and are handled before their results go to disk together. Whoever
 /// sends more waits, so that a slow disk does not fill the memory.
 const BATCH: usize = 64;
@@ -149,6 +152,7 @@ pub fn run(
             interrupted: None,
             last_error: None,
             version: Version::NotAsked,
+            looked: Instant::now(),
         };
         machine.events.push(Event::RunStarted(request.head.clone()));
         for message in &request.warnings {
@@ -203,6 +207,8 @@ struct Machine<'scope, 'env> {
     interrupted: Option<i32>,
     last_error: Option<EngineError>,
     version: Version,
+    /// When deadlines were last looked after.
+    looked: Instant,
 }
 
 /// The engine's version: asked for once a worker runs, because the question costs time.
@@ -677,6 +683,15 @@ impl Machine<'_, '_> {
     /// Looks after deadlines that the workers themselves should keep, and may not.
     fn keep_time(&mut self) {
         let now = Instant::now();
+        let gap = now - std::mem::replace(&mut self.looked, now);
+        if gap > STANDSTILL {
+            // Nobody is silent whom we did not listen to.
+            for worker in self.workers.values_mut() {
+                worker.since += gap;
+                worker.front_since += gap;
+                worker.kill_at = worker.kill_at.map(|at| at + gap);
+            }
+        }
         let mut silent = Vec::new();
         for (number, worker) in &mut self.workers {
             if worker.kill_at.is_some_and(|at| now >= at) {
