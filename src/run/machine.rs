@@ -47,6 +47,7 @@ pub fn run(
             interrupted: None,
             last_error: None,
             version: Version::NotAsked,
+            looked: Instant::now(),
         };
         machine.events.push(Event::RunStarted(request.head.clone()));
         for message in &request.warnings {
@@ -101,6 +102,8 @@ pub struct Machine<'scope, 'env> {
     pub interrupted: Option<i32>,
     pub last_error: Option<EngineError>,
     pub version: Version,
+    /// When deadlines were last looked after.
+    pub looked: Instant,
 }
 
 /// The engine's version: asked for once a worker runs, because the question costs time.

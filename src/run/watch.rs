@@ -13,6 +13,9 @@ use crate::model::LostCause;
 const HELLO_PATIENCE: Duration = Duration::from_secs(60);
 /// How long after a test's own deadline its worker may stay silent.
 const SILENCE: Duration = Duration::from_secs(15);
+/// A longer time between two looks means that this process stood still: somebody stopped it, with
+/// Ctrl-Z say.
+const STANDSTILL: Duration = Duration::from_secs(2);
 
 impl Machine<'_, '_> {
     /// A worker's stdout has ended.
@@ -108,6 +111,15 @@ impl Machine<'_, '_> {
     /// Looks after deadlines that the workers themselves should keep, and may not.
     pub fn keep_time(&mut self) {
         let now = Instant::now();
+        let gap = now - std::mem::replace(&mut self.looked, now);
+        if gap > STANDSTILL {
+            // Nobody is silent whom we did not listen to.
+            for worker in self.workers.values_mut() {
+                worker.since += gap;
+                worker.front_since += gap;
+                worker.kill_at = worker.kill_at.map(|at| at + gap);
+            }
+        }
         let mut silent = Vec::new();
         for (number, worker) in &mut self.workers {
             if worker.kill_at.is_some_and(|at| now >= at) {
