@@ -225,3 +225,43 @@ pub fn encode(message: &impl Serialize) -> Vec<u8> {
     line.push(b'\n');
     line
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The messages in the document are the real ones, and all of them.
+    #[test]
+    fn the_document_shows_every_message() {
+        let document = include_str!("../doc/architecture.md");
+        let samples: Vec<&str> = document
+            .lines()
+            .filter(|line| line.starts_with("{\"type\":"))
+            .collect();
+        let mut kinds = Vec::new();
+        for sample in samples {
+            let written = match serde_json::from_str::<ToWorker>(sample) {
+                Ok(message) => encode(&message),
+                Err(_) => encode(&serde_json::from_str::<FromWorker>(sample).unwrap()),
+            };
+            assert_eq!(String::from_utf8(written).unwrap().trim_end(), sample);
+            let value: serde_json::Value = serde_json::from_str(sample).unwrap();
+            kinds.push(value["type"].as_str().unwrap().to_owned());
+        }
+        let expected = [
+            "run",
+            "release",
+            "give-back",
+            "interrupt",
+            "kill",
+            "finish",
+            "hello",
+            "held",
+            "returned",
+            "output",
+            "report",
+            "goodbye",
+        ];
+        assert_eq!(kinds, expected);
+    }
+}

@@ -217,3 +217,33 @@ pub fn signal_name(signal: i32) -> String {
         |signal| signal.as_str().to_owned(),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `doc/exit-codes.md` has each outcome with each reason that a run can give.
+    #[test]
+    fn the_document_names_every_outcome_and_reason() {
+        let document = include_str!("../../doc/exit-codes.md");
+        let table = document.split("## The order").next().unwrap_or_default();
+        for kind in OutcomeKind::ALL {
+            assert!(table.contains(&format!("| `{kind}` |", kind = kind.as_str())));
+        }
+        for outcome in [
+            Outcome::Fail(FailReason::Exit(1)),
+            Outcome::Fail(FailReason::OutputLimit),
+            Outcome::Timeout(Clock::Wall),
+            Outcome::Timeout(Clock::Cpu),
+            Outcome::Crash(CrashCause::Worker),
+            Outcome::Lost(LostCause::Engine),
+            Outcome::Lost(LostCause::Worker),
+            Outcome::NotRun(NotRunCause::Interrupted),
+            Outcome::NotRun(NotRunCause::FailFast),
+            Outcome::NotRun(NotRunCause::NoWorker),
+        ] {
+            let reason = outcome.reason().unwrap();
+            assert!(table.contains(&format!("| `{reason}`")), "{outcome}");
+        }
+    }
+}

@@ -1,4 +1,12 @@
 //! Tests of the program as it is typed. One binary, so that it is linked once.
 
+#![allow(clippy::unwrap_used)]
+
+mod cli;
+mod docs;
+mod engine_faults;
+mod engine_outcomes;
+mod engine_proof;
 mod harness;
 mod layers;
+mod redact;
