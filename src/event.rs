@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::model::{ByteText, Leak, Outcome, Resources, StopReason, Termination, Test, TestId};
-use crate::protocol::{Attestation, Stream};
+use crate::protocol::Attestation;
 
 /// Something that happened in a run.
 #[derive(Clone, Debug, Serialize)]
@@ -170,16 +170,6 @@ pub struct Captured {
     pub tail: ByteText,
     /// Bytes that the test wrote, kept or not.
     pub total_bytes: u64,
-}
-
-impl Attempt {
-    /// One of its two streams.
-    pub fn stream(&self, stream: Stream) -> &Captured {
-        match stream {
-            Stream::Stdout => &self.stdout,
-            Stream::Stderr => &self.stderr,
-        }
-    }
 }
 
 /// Something that the user should know.

@@ -94,6 +94,7 @@ pub fn listing(setup: &Setup, image: Option<&ImageChoice>) -> Result<Option<Vec<
     let classes = vec![class];
     let request = Request {
         head: setup.head(&tests, &classes, 1),
+        warnings: Vec::new(),
         classes,
         class_of: vec![0],
         command: Box::new(move |_| argv.clone()),

@@ -7,11 +7,11 @@ use std::time::Duration;
 use super::context::{owner, program};
 use super::list::listing;
 use super::prepare::{project, runtime, tests};
-use super::{Context, Exit, Failure, text};
+use super::{Context, Failure, text};
 use crate::cli::{EngineChoice, Fresh, MessageFormat, Run, parse_env};
 use crate::config::{Config, Workers};
 use crate::engine::{Docker, Engine, HostProcess};
-use crate::event::{Event, Notice, RunStarted, Severity, Sink, SinkError};
+use crate::event::{Event, RunStarted, Sink, SinkError};
 use crate::host::{self, Machine};
 use crate::model::{ByteText, ImageChoice, Limits, Test, escape};
 use crate::plan::Selection;
@@ -191,7 +191,11 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
         context,
     )?;
     let explicit = arguments.image.is_some() || setup.config.image.is_some();
-    let (classes, class_of, notes) = classes(&setup, &tests, arguments.timeout, explicit)?;
+    let Classes {
+        classes,
+        class_of,
+        notes,
+    } = Classes::of(&setup, &tests, arguments.timeout, explicit)?;
     let slots = slots(&setup, arguments.workers, &tests, &classes);
     if arguments.dry_run {
         return dry_run(&setup, &classes);
@@ -220,6 +224,16 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
             ))
         }
     };
+    let mut warnings = notes;
+    if setup.plain {
+        warnings.insert(0, "--engine host: no container, no isolation, no limits on memory or processes; for comparison and debugging only".to_owned());
+    }
+    if arguments.without_reset {
+        warnings.insert(
+            0,
+            "--without-reset: tests see what earlier tests left behind".to_owned(),
+        );
+    }
     let failed =
         |error: std::io::Error| Failure::engine(format!("no thread can be started: {error}"));
     let mut sinks = Sinks {
@@ -229,6 +243,7 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
     let command = setup.config.suite.command.clone();
     let request = Request {
         head: setup.head(&tests, &classes, slots),
+        warnings,
         classes,
         class_of,
         command: Box::new(move |test| suite::command(&command, &test.id)),
@@ -248,30 +263,8 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
     forward_signals(inbox.sender()).map_err(|error| {
         Failure::engine(format!("signal handlers cannot be installed: {error}"))
     })?;
-    let mut warnings = notes;
-    if setup.plain {
-        warnings.insert(0, "--engine host: no container, no isolation, no limits on memory or processes; for comparison and debugging only".to_owned());
-    }
-    if arguments.without_reset {
-        warnings.insert(
-            0,
-            "--without-reset: tests see what earlier tests left behind".to_owned(),
-        );
-    }
-    let notices: Vec<Event> = warnings.into_iter().map(warning).collect();
-    sinks.take(&notices).map_err(|error| Failure {
-        exit: Exit::Results,
-        message: error.to_string(),
-    })?;
     let finished = run_tests(&request, setup.engine.as_ref(), &inbox, &mut sinks)?;
     Ok(finished.exit_status)
-}
-
-fn warning(message: String) -> Event {
-    Event::Notice(Notice {
-        severity: Severity::Warning,
-        message,
-    })
 }
 
 /// The record first, then the report: what is shown is on disk.
@@ -289,40 +282,54 @@ impl Sink for Sinks {
     }
 }
 
-/// The classes that the tests fall into, each test's class, and what this machine cannot give.
-fn classes(
-    setup: &Setup,
-    tests: &[Test],
-    timeout: Option<Duration>,
-    explicit: bool,
-) -> Result<(Vec<Class>, Vec<usize>, Vec<String>), Failure> {
-    let mut known: BTreeMap<(&str, &ImageChoice), usize> = BTreeMap::new();
-    let mut roots: BTreeMap<&ImageChoice, Root> = BTreeMap::new();
-    let mut classes = Vec::new();
-    let mut notes = Vec::new();
-    let mut class_of = Vec::with_capacity(tests.len());
-    for test in tests {
-        let key = (test.profile.as_str(), &test.image);
-        if let Some(class) = known.get(&key) {
-            class_of.push(*class);
-            continue;
+/// The classes that the tests fall into.
+struct Classes {
+    classes: Vec<Class>,
+    /// Each test's class.
+    class_of: Vec<usize>,
+    /// What of them this machine cannot give.
+    notes: Vec<String>,
+}
+
+impl Classes {
+    fn of(
+        setup: &Setup,
+        tests: &[Test],
+        timeout: Option<Duration>,
+        explicit: bool,
+    ) -> Result<Self, Failure> {
+        let mut known: BTreeMap<(&str, &ImageChoice), usize> = BTreeMap::new();
+        let mut roots: BTreeMap<&ImageChoice, Root> = BTreeMap::new();
+        let mut classes = Vec::new();
+        let mut notes = Vec::new();
+        let mut class_of = Vec::with_capacity(tests.len());
+        for test in tests {
+            let key = (test.profile.as_str(), &test.image);
+            if let Some(class) = known.get(&key) {
+                class_of.push(*class);
+                continue;
+            }
+            if !setup.plain && !roots.contains_key(&test.image) {
+                roots.insert(&test.image, setup.root(&test.image, explicit)?);
+            }
+            let mut asked = setup.config.profiles[&test.profile].limits.clone();
+            asked.wall = timeout.unwrap_or(asked.wall);
+            let (class, lacks) = setup.class(&test.profile, asked, roots.get(&test.image));
+            notes.extend(
+                lacks
+                    .into_iter()
+                    .map(|lack| format!("profile {}: {lack}", test.profile)),
+            );
+            known.insert(key, classes.len());
+            class_of.push(classes.len());
+            classes.push(class);
         }
-        if !setup.plain && !roots.contains_key(&test.image) {
-            roots.insert(&test.image, setup.root(&test.image, explicit)?);
-        }
-        let mut asked = setup.config.profiles[&test.profile].limits.clone();
-        asked.wall = timeout.unwrap_or(asked.wall);
-        let (class, lacks) = setup.class(&test.profile, asked, roots.get(&test.image));
-        notes.extend(
-            lacks
-                .into_iter()
-                .map(|lack| format!("profile {}: {lack}", test.profile)),
-        );
-        known.insert(key, classes.len());
-        class_of.push(classes.len());
-        classes.push(class);
+        Ok(Classes {
+            classes,
+            class_of,
+            notes,
+        })
     }
-    Ok((classes, class_of, notes))
 }
 
 /// How many workers at once.

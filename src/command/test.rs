@@ -88,6 +88,7 @@ pub fn test(arguments: &Test, context: &Context) -> Result<u8, Failure> {
         };
         let request = Request {
             head: request_head,
+            warnings: Vec::new(),
             classes,
             class_of,
             command: Box::new(move |test| suite::command(&command, &test.id)),

@@ -157,7 +157,7 @@ pub fn load(start: &Path) -> Result<Config, ConfigError> {
         .map_err(|error| unreadable(start, &error.to_string()))?;
     for directory in start.ancestors() {
         let file = directory.join(FILE_NAME);
-        // A file that is there and cannot be read must not be passed over: `load_file` says why.
+        // A file that is there and cannot be read must not be passed over: reading it says why.
         match file.symlink_metadata() {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             _ => {
@@ -167,22 +167,6 @@ pub fn load(start: &Path) -> Result<Config, ConfigError> {
         }
     }
     Ok(Config::defaults(start))
-}
-
-/// Reads this file; its directory is the project.
-///
-/// # Errors
-/// It cannot be read, or is not of the accepted form.
-pub fn load_file(path: &Path) -> Result<Config, ConfigError> {
-    let directory = match path.parent() {
-        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
-        Some(parent) => parent,
-        None => return Err(unreadable(path, "is not a file")),
-    };
-    let project = directory
-        .canonicalize()
-        .map_err(|error| unreadable(directory, &error.to_string()))?;
-    read_file(path, project, path)
 }
 
 fn read_file(path: &Path, project: PathBuf, shown: &Path) -> Result<Config, ConfigError> {

@@ -85,10 +85,11 @@ impl Call {
         self
     }
 
-    /// Runs it and returns what it printed.
+    /// Runs it and returns what it printed: for tests; `Docker::run` explains errors as well.
     ///
     /// # Errors
     /// It is not there, exits with another status than 0, or does not end in time.
+    #[cfg(test)]
     pub fn run(self) -> Result<Vec<u8>, EngineError> {
         let answer = self.answer()?;
         if answer.status.success() {

@@ -16,7 +16,6 @@ use std::io::{Read, Write};
 use std::time::Duration;
 
 pub use build::{BuildError, BuildRequest, Built, Recipe, build};
-pub use call::{Answer, Call};
 pub use docker::Docker;
 pub use host_image::{host_binds, host_image};
 pub use host_process::HostProcess;

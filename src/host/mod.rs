@@ -3,11 +3,9 @@
 
 mod parse;
 
-use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use sysinfo::{MemoryRefreshKind, System};
@@ -91,28 +89,6 @@ pub fn cgroup_version() -> Option<u8> {
     parse::cgroup_version(&fs::read("/proc/self/mountinfo").ok()?)
 }
 
-/// Whether this process itself seems to run in a container, as docker and podman mark theirs.
-pub fn in_container() -> bool {
-    ["/.dockerenv", "/run/.containerenv"]
-        .iter()
-        .any(|marker| Path::new(marker).exists())
-}
-
-/// What is mounted below `path` (not at it), in the order of mounting: a folder that is shown
-/// read-only inside a container does not make these read-only too.
-///
-/// # Errors
-/// There is no such path, or /proc is not mounted.
-pub fn mounts_below(path: &Path) -> io::Result<Vec<PathBuf>> {
-    let path = path.canonicalize()?;
-    let table = fs::read("/proc/self/mountinfo")?;
-    let points = parse::mounts(&table).map(|mount| mount.point);
-    let points = points.map(|point| PathBuf::from(OsStr::from_bytes(&point)));
-    Ok(points
-        .filter(|point| *point != path && point.starts_with(&path))
-        .collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,14 +131,5 @@ mod tests {
     #[test]
     fn the_clock_is_past_2024() {
         assert!(unix_us() > 1_700_000_000_000_000);
-    }
-
-    #[test]
-    fn proc_is_mounted_below_the_root_and_not_below_itself() {
-        let below = mounts_below(Path::new("/")).unwrap();
-        assert!(below.contains(&PathBuf::from("/proc")), "{below:?}");
-        assert!(!below.contains(&PathBuf::from("/")));
-        let below = mounts_below(Path::new("/proc")).unwrap();
-        assert!(!below.contains(&PathBuf::from("/proc")), "{below:?}");
     }
 }

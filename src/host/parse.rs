@@ -1,48 +1,18 @@
 //! Understands what the kernel writes into /proc. No I/O.
 
-/// A line of /proc/PID/mountinfo, as far as it matters here.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mount {
-    /// Where it is mounted; any bytes.
-    pub point: Vec<u8>,
-    /// The filesystem's type: `ext4`, `cgroup2`.
-    pub filesystem: Vec<u8>,
-}
-
-/// The mounts of a mountinfo file, in its order; a line of another form is left out.
-pub fn mounts(table: &[u8]) -> impl Iterator<Item = Mount> + '_ {
+/// The filesystem types of a mountinfo file, in its order; a line of another form is left out.
+fn filesystems(table: &[u8]) -> impl Iterator<Item = &[u8]> {
     table.split(|b| *b == b'\n').filter_map(|line| {
-        let mut fields = line.split(|b| *b == b' ');
-        let point = unescape(fields.nth(4)?);
-        // Behind the point come options and any number of optional fields, up to a lone `-`.
-        let filesystem = fields.skip_while(|field| *field != b"-").nth(1)?.to_vec();
-        Some(Mount { point, filesystem })
+        let fields = line.split(|b| *b == b' ');
+        // Any number of optional fields comes before a lone `-`, and the type behind it.
+        fields.skip_while(|field| *field != b"-").nth(1)
     })
-}
-
-/// The kernel writes blanks, tabs, line feeds and backslashes as three octal digits: `\040`.
-fn unescape(field: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(field.len());
-    let mut rest = field;
-    while let Some((&first, behind)) = rest.split_first() {
-        match behind {
-            [a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', tail @ ..] if first == b'\\' => {
-                out.push((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'));
-                rest = tail;
-            }
-            _ => {
-                out.push(first);
-                rest = behind;
-            }
-        }
-    }
-    out
 }
 
 /// Version of the cgroup hierarchy with the controllers: where there is a v1 hierarchy, v2 is
 /// mounted beside it without any.
 pub fn cgroup_version(table: &[u8]) -> Option<u8> {
-    let has = |name: &[u8]| mounts(table).any(|mount| mount.filesystem == name);
+    let has = |name: &[u8]| filesystems(table).any(|filesystem| filesystem == name);
     match (has(b"cgroup"), has(b"cgroup2")) {
         (true, _) => Some(1),
         (false, true) => Some(2),
@@ -69,25 +39,15 @@ mod tests {
 25 22 0:24 / /sys/fs/cgroup ro shared:9 - tmpfs tmpfs ro,mode=755
 26 25 0:25 / /sys/fs/cgroup/unified rw shared:10 - cgroup2 cgroup2 rw
 31 25 0:30 / /sys/fs/cgroup/memory rw shared:15 master:2 - cgroup cgroup rw,memory
-90 28 8:1 /a /srv/with\\040blank\\011tab\\012line\\134slash\xff rw - ext4 /dev/sda1 rw
+90 28 8:1 /a /srv/with\\040blank\xff rw - ext4 /dev/sda1 rw
 ";
 
     #[test]
-    fn mount_points_keep_every_byte() {
-        let points: Vec<_> = mounts(V1).map(|mount| mount.point).collect();
-        assert_eq!(points.len(), 5);
-        assert_eq!(points[4], b"/srv/with blank\ttab\nline\\slash\xff");
-    }
-
-    #[test]
-    fn a_backslash_without_octal_digits_stays() {
-        assert_eq!(unescape(b"a\\b\\04\\777\\"), b"a\\b\\04\\777\\");
-        assert_eq!(unescape(b"\\134040"), b"\\040");
-    }
-
-    #[test]
     fn lines_of_another_form_are_left_out() {
-        assert_eq!(mounts(b"\n\n1 2 3\n1 2 0:1 / /x rw no dash\n").count(), 0);
+        assert_eq!(
+            filesystems(b"\n\n1 2 3\n1 2 0:1 / /x rw no dash\n").count(),
+            0
+        );
     }
 
     #[test]

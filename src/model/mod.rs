@@ -19,4 +19,4 @@ pub use resources::{Leak, Resources, Source};
 pub use test::{ProfileOrigin, Test, TestId};
 pub use text::{ByteText, escape};
 pub use units::{format_bytes, format_duration, parse_bytes, parse_duration};
-pub use verdict::{Evidence, SKIP_STATUS, classify};
+pub use verdict::{Evidence, classify};

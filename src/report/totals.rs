@@ -90,21 +90,6 @@ impl Totals {
     pub fn missing(&self) -> u64 {
         self.planned.saturating_sub(self.finished())
     }
-
-    /// Whether every planned test has its last word, and it is pass or skip.
-    pub fn all_good(&self) -> bool {
-        self.bad() == 0 && self.missing() == 0
-    }
-
-    /// The exit status that the tests come to, given the signal that interrupted the run, if one
-    /// did: 128 and its number; else 0 where all is good, else 1.
-    pub fn exit_status(&self, interrupted: Option<i32>) -> u8 {
-        match interrupted {
-            Some(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
-            None if self.all_good() => 0,
-            None => 1,
-        }
-    }
 }
 
 /// The first `MAX` of something, and the number of the others.
@@ -200,7 +185,7 @@ mod tests {
 
     #[test]
     fn every_outcome_but_pass_and_skip_is_bad() {
-        for (outcome, status) in [
+        for (outcome, bad) in [
             (Outcome::Pass, 0),
             (Outcome::Skip, 0),
             (Outcome::Fail(FailReason::Exit(1)), 1),
@@ -210,9 +195,7 @@ mod tests {
             (Outcome::NotRun(NotRunCause::FailFast), 1),
         ] {
             let totals = totals(&[with("a", |a| a.outcome = outcome)]);
-            assert_eq!(totals.exit_status(None), status, "{outcome}");
-            assert_eq!(totals.exit_status(Some(2)), 130);
-            assert_eq!(totals.exit_status(Some(15)), 143);
+            assert_eq!(totals.bad(), bad, "{outcome}");
         }
     }
 
@@ -224,7 +207,7 @@ mod tests {
         });
         let second = with("a", |a| a.attempt = 2);
         let totals = totals(&[first, second]);
-        assert!(totals.all_good());
+        assert_eq!((totals.bad(), totals.missing()), (0, 0));
         assert_eq!(totals.finished(), 1);
         assert_eq!(totals.flaky.kept, [(TestId::new("a"), 2)]);
     }
@@ -233,7 +216,6 @@ mod tests {
     fn a_test_without_a_result_is_not_green() {
         let totals = totals(&[run_started(&["a", "b"]), finished(attempt("a"))]);
         assert_eq!(totals.missing(), 1);
-        assert_eq!(totals.exit_status(None), 1);
     }
 
     #[test]

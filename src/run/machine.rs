@@ -43,16 +43,21 @@ pub struct Class {
     pub spec: ContainerSpec,
 }
 
+/// Gives a test's program and arguments.
+pub type Command = Box<dyn Fn(&Test) -> Vec<ByteText>>;
+
 /// Everything that a run needs to know.
 pub struct Request {
     /// The head, as reporters and the store get it. Its tests are the run's.
     pub head: RunStarted,
+    /// What is not as it was asked for; each one safe line.
+    pub warnings: Vec<String>,
     /// The classes.
     pub classes: Vec<Class>,
     /// Each test's class.
     pub class_of: Vec<ClassIndex>,
     /// Each test's command.
-    pub command: Box<dyn Fn(&Test) -> Vec<ByteText>>,
+    pub command: Command,
     /// The tests' environment, less what names the test.
     pub environment: Vec<(ByteText, ByteText)>,
     /// The tests' working directory inside a worker.
@@ -144,6 +149,12 @@ pub fn run(
             version: Version::NotAsked,
         };
         machine.events.push(Event::RunStarted(request.head.clone()));
+        for message in &request.warnings {
+            machine.events.push(Event::Notice(Notice {
+                severity: Severity::Warning,
+                message: message.clone(),
+            }));
+        }
         let result = machine.turn(&inbox.receiver, sink);
         if result.is_err() {
             machine.interrupt(true);

@@ -13,8 +13,8 @@ mod machine;
 mod spec;
 
 pub use dispatch::Policy;
-pub use images::{ImageError, RUNTIME_FOLDER, Workshop};
+pub use images::{RUNTIME_FOLDER, Workshop};
 pub use interrupt::forward_signals;
-pub use limits::{check_limits, clamp};
-pub use machine::{Class, Inbox, Message, Request, RunError, run};
-pub use spec::{HOME, PROGRAM, PROJECT, Root, Site, plain_spec, worker_arguments, worker_spec};
+pub use limits::clamp;
+pub use machine::{Class, Inbox, Request, RunError, run};
+pub use spec::{HOME, PROJECT, Root, Site, plain_spec, worker_spec};

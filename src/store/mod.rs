@@ -102,22 +102,6 @@ impl Store {
         &self.path
     }
 
-    /// The run that started last, of every launcher that shares this database.
-    ///
-    /// # Errors
-    /// The database cannot be read.
-    pub fn last_run(&self) -> Result<Option<String>, StoreError> {
-        use rusqlite::OptionalExtension;
-        self.connection
-            .query_row(
-                "SELECT run FROM runs ORDER BY started_unix_us DESC LIMIT 1",
-                [],
-                |row| row.get(0),
-            )
-            .optional()
-            .map_err(|e| self.failed(e))
-    }
-
     fn record(&mut self, events: &[Event]) -> Result<(), StoreError> {
         if events.iter().any(|e| matches!(e, Event::RunFinished(_))) {
             // The last word on a run outlives a power cut too; nothing comes after it.

@@ -96,8 +96,7 @@ fn status_field<'a>(status: &'a str, key: &str) -> Option<&'a str> {
 fn root_read_only(mountinfo: &str) -> Option<bool> {
     let root = mountinfo
         .lines()
-        .filter(|line| line.split(' ').nth(4) == Some("/"))
-        .next_back()?;
+        .rfind(|line| line.split(' ').nth(4) == Some("/"))?;
     Some(
         root.split(' ')
             .nth(5)?

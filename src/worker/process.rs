@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::{Pid, getpid};
 
 use crate::model::{ByteText, Termination};
@@ -64,7 +65,11 @@ impl Reach {
     pub fn any_left(self) -> bool {
         match self {
             Reach::Namespace => kill(Pid::from_raw(-1), None) != Err(Errno::ESRCH),
-            Reach::Descendants => !descendants(getpid()).is_empty(),
+            // Whoever has no child has no descendant: orphans become our children.
+            Reach::Descendants => {
+                let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+                waitid(Id::All, flags) != Err(Errno::ECHILD)
+            }
         }
     }
 

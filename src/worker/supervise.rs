@@ -129,7 +129,7 @@ impl Supervisor {
     /// # Errors
     /// The worker cannot go on: the job cannot be started, or a message is not understood.
     pub fn execute(&mut self, job: &Job, link: &mut Link) -> Result<Report, String> {
-        self.reset.make_home()?;
+        self.reset.make_home(job.without_reset)?;
         let meter = Meter::start(&self.counters);
         let cpu_seconds =
             (!self.counters.count_cpu()).then(|| job.limits.cpu_ms.div_ceil(1000).max(1));
@@ -396,12 +396,11 @@ impl Watch<'_> {
                 self.stop(StopReason::Interrupt, reach);
             }
             Some(Halt::Interrupt) => {}
-            Some(Halt::Kill | Halt::Gone) => {
-                if self.killed_at.is_none() {
-                    self.stopped.get_or_insert(StopReason::Interrupt);
-                    self.kill(reach);
-                }
+            Some(Halt::Kill | Halt::Gone) if self.killed_at.is_none() => {
+                self.stopped.get_or_insert(StopReason::Interrupt);
+                self.kill(reach);
             }
+            Some(Halt::Kill | Halt::Gone) => {}
         }
     }
 

@@ -26,14 +26,16 @@ const ALLOWED_IN_LAYER: [(&str, &str); 5] = [
 ];
 
 /// One home per library.
-const HOMES: [(&str, &[&str]); 7] = [
+const HOMES: [(&str, &[&str]); 9] = [
     ("duct", &["engine"]),
     ("rusqlite", &["store"]),
     ("serde_yaml", &["config"]),
     ("sysinfo", &["host", "worker"]),
     ("owo_colors", &["report"]),
     ("indicatif", &["report"]),
-    ("clap", &["cli", "command"]),
+    ("clap", &["cli"]),
+    ("clap_complete", &["cli"]),
+    ("clap_mangen", &["cli"]),
 ];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -1,5 +1,9 @@
 //! Tests of the program as it is typed. One binary, so that it is linked once.
 
+#![allow(clippy::unwrap_used)]
+
 mod docs;
+mod engine_outcomes;
+mod engine_proof;
 mod harness;
 mod layers;

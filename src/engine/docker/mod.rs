@@ -57,12 +57,14 @@ impl Docker {
     }
 
     /// Gives every call another deadline.
+    #[cfg(test)]
     pub fn with_limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
         self
     }
 
     /// Keeps the seccomp profiles in another folder.
+    #[cfg(test)]
     pub fn with_cache_folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.cache_folder = Some(folder.into());
         self

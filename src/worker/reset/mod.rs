@@ -93,13 +93,18 @@ impl Reset {
         &self.home
     }
 
-    /// Makes the home folder for the next test.
+    /// Makes the home folder for the next test. `may_exist`: where no reset follows a test, it
+    /// stays.
     ///
     /// # Errors
-    /// There is no room, or it is there already.
-    pub fn make_home(&self) -> Result<(), String> {
-        nix::unistd::mkdir(&self.home, nix::sys::stat::Mode::S_IRWXU)
-            .map_err(|error| format!("cannot make {}: {error}", self.home.display()))
+    /// There is no room, or it is there already and must not be.
+    pub fn make_home(&self, may_exist: bool) -> Result<(), String> {
+        match nix::unistd::mkdir(&self.home, nix::sys::stat::Mode::S_IRWXU) {
+            Err(nix::errno::Errno::EEXIST) if may_exist => Ok(()),
+            result => {
+                result.map_err(|error| format!("cannot make {}: {error}", self.home.display()))
+            }
+        }
     }
 
     /// Cleans up and checks. `outlived`: names of processes that are still there and had their

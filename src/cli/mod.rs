@@ -1,4 +1,8 @@
-//! Layer 5: what can be typed, as clap types. Parsing touches nothing outside.
+//! Layer 5: what can be typed, as clap types, and the texts that follow from them. Parsing touches
+//! nothing outside.
+
+mod text;
+mod usage;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -9,6 +13,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::Workers;
 use crate::model::{ByteText, ImageChoice, parse_duration};
+
+pub use text::{completions, man};
+pub use usage::{Refused, parse};
 
 /// Runs any project's test suite inside hardened containers.
 #[derive(Debug, Parser)]
@@ -98,7 +105,7 @@ pub struct Build {
     #[arg(value_enum, default_value_t = BuildTarget::All)]
     pub image: BuildTarget,
     /// Build on this image instead of the Dockerfile's own base
-    #[arg(long, value_name = "IMAGE", value_parser = base_image)]
+    #[arg(long, value_name = "IMAGE", allow_hyphen_values = true, value_parser = base_image)]
     pub base_image: Option<String>,
     /// Look for a newer base first
     #[arg(long)]
@@ -129,13 +136,13 @@ pub struct Run {
     #[arg(long, value_name = "NAME")]
     pub profile: Option<String>,
     /// Run in this image: isolation, full, host, or any reference
-    #[arg(long, value_name = "IMAGE", value_parser = ImageChoice::parse)]
+    #[arg(long, value_name = "IMAGE", allow_hyphen_values = true, value_parser = ImageChoice::parse)]
     pub image: Option<ImageChoice>,
     /// What starts the containers
     #[arg(long, value_enum, default_value_t, value_name = "ENGINE")]
     pub engine: EngineChoice,
     /// Workers at once: a number or auto [default: the config's, or auto]
-    #[arg(long, value_name = "N", value_parser = workers)]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = workers)]
     pub workers: Option<Workers>,
     /// Only tests whose id contains this text, or matches it as a glob; may be repeated
     #[arg(long, value_name = "PATTERN")]
@@ -144,7 +151,7 @@ pub struct Run {
     #[arg(long)]
     pub fail_fast: bool,
     /// Wall-clock limit of every test, as in 30s
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true, value_parser = parse_duration)]
     pub timeout: Option<Duration>,
     /// Set a variable for every test; NAME alone takes this shell's value
     #[arg(long, value_name = "NAME=VALUE", value_parser = clap::builder::ValueParser::os_string())]
@@ -187,7 +194,7 @@ pub struct List {
 #[derive(Debug, Args)]
 pub struct Shell {
     /// The image [default: full where it is built, else isolation]
-    #[arg(long, value_name = "IMAGE", value_parser = ImageChoice::parse)]
+    #[arg(long, value_name = "IMAGE", allow_hyphen_values = true, value_parser = ImageChoice::parse)]
     pub image: Option<ImageChoice>,
     /// Start in this test's environment and print its command
     #[arg(long, value_name = "ID", value_parser = clap::builder::ValueParser::os_string())]

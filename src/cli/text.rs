@@ -1,0 +1,34 @@
+//! Texts made from the command line's own description: completion scripts and the manual page.
+
+use std::io::{self, Write};
+
+use clap::CommandFactory;
+
+use super::Cli;
+
+/// A completion script.
+pub fn completions(shell: clap_complete::Shell) -> Vec<u8> {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "docker-test", &mut text);
+    text
+}
+
+/// The manual page, one section a subcommand.
+///
+/// # Errors
+/// It cannot be rendered.
+pub fn man() -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    let command = Cli::command();
+    clap_mangen::Man::new(command.clone()).render(&mut text)?;
+    for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
+        let name = format!("docker-test {}", sub.get_name());
+        let page = clap_mangen::Man::new(sub.clone().bin_name(name.clone()));
+        writeln!(text, ".SH \"{}\"", name.to_uppercase())?;
+        page.render_synopsis_section(&mut text)?;
+        page.render_description_section(&mut text)?;
+        page.render_options_section(&mut text)?;
+        page.render_extra_section(&mut text)?;
+    }
+    Ok(text)
+}

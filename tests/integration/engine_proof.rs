@@ -1,0 +1,230 @@
+//! The isolation proof (`test/`), run for real, and the proof that it can fail.
+
+use std::fs;
+use std::path::Path;
+
+use crate::harness::{Project, Said, containers_of, engine, repository};
+
+/// A project with this repository's own tests in it, and a temporary folder of its own.
+fn proof() -> Project {
+    let project = Project::new();
+    copy(&repository().join("test"), &project.path().join("test"));
+    let config = fs::read_to_string(repository().join("docker-test.yaml")).unwrap();
+    let temporary = tempfile::tempdir_in(project.path()).unwrap().keep();
+    project.config(&config).env("TMPDIR", temporary)
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
+/// How many tests the proof has, by its files.
+fn count(folder: &Path) -> usize {
+    let entries = fs::read_dir(folder).unwrap().map(Result::unwrap);
+    entries
+        .map(|entry| {
+            if entry.file_type().unwrap().is_dir() {
+                count(&entry.path())
+            } else {
+                usize::from(entry.file_name().to_string_lossy().ends_with("_test.sh"))
+            }
+        })
+        .sum()
+}
+
+/// The tests that did not pass, with their verdicts.
+fn others(project: &Project) -> Vec<(String, String)> {
+    let mut verdicts = project.verdicts();
+    verdicts.retain(|(_, verdict)| verdict != "pass");
+    verdicts
+}
+
+fn run(project: &Project, arguments: &[&str]) -> Said {
+    let mut all = vec!["run"];
+    all.extend(arguments);
+    project.run(all)
+}
+
+#[test]
+fn all_of_it_passes_in_containers() {
+    if !engine() {
+        return;
+    }
+    let project = proof();
+    let said = run(&project, &["--image", "host"]);
+    assert_eq!(others(&project), [], "{}", said.stdout);
+    assert_eq!(said.status, 0, "{}", said.stderr);
+    let tests = count(&repository().join("test"));
+    assert!(tests > 30, "{tests}");
+    assert_eq!(project.verdicts().len(), tests);
+    assert_eq!(
+        project.query("select count(*) from attempts"),
+        tests.to_string(),
+        "one attempt each"
+    );
+
+    // The proof that a reset cleans is none if the second test had another worker.
+    let rows = project.rows(
+        "select worker, sequence from attempts join tests using (test)
+         where id in ('test/reset/1_pollute_test.sh', 'test/reset/2_clean_test.sh') order by id",
+    );
+    let [polluter, follower] = rows.as_slice() else {
+        panic!("{rows:?}")
+    };
+    assert_eq!(polluter[0], follower[0], "the worker");
+    let sequence = |row: &[String]| row[1].parse::<u64>().unwrap();
+    assert_eq!(sequence(polluter) + 1, sequence(follower));
+    let leaks = project.query(
+        "select leaks from attempts join tests using (test) where id like '%1_pollute_test.sh'",
+    );
+    for kind in [
+        "process",
+        "files",
+        "attributes",
+        "sysv-ipc",
+        "message-queue",
+    ] {
+        // The polluter leaves the attributes of its folders alone.
+        let there = leaks.contains(&format!("\"kind\":\"{kind}\""));
+        assert_eq!(there, kind != "attributes", "{kind}: {leaks}");
+    }
+
+    // Every limit and every promise of the sandbox holds, as read back from inside.
+    let limits = project
+        .rows("select limits from workers")
+        .concat()
+        .join("\n");
+    assert!(limits.contains("\"state\":\"enforced\""), "{limits}");
+    assert!(!limits.contains("unenforced"), "{limits}");
+    assert_eq!(containers_of(&project), Vec::<String>::new());
+}
+
+#[test]
+fn without_the_reset_exactly_its_proof_fails() {
+    if !engine() {
+        return;
+    }
+    let project = proof();
+    let said = run(&project, &["--image", "host", "--without-reset"]);
+    assert_eq!(said.status, 1, "{}", said.stderr);
+    let expected = [("test/reset/2_clean_test.sh".into(), "fail exit(1)".into())];
+    assert_eq!(others(&project), expected, "{}", said.stdout);
+    let found = project.query(
+        "select head from outputs join tests using (test)
+         where id like '%2_clean_test.sh' and stream = 'stderr'",
+    );
+    for trace in [
+        "/tmp/left is left",
+        "/home/testuser/left is left",
+        "/dev/shm/left is left",
+        "'sleep'",
+        "sysv objects are left",
+        "mqueue objects are left",
+        "a port is still taken",
+    ] {
+        assert!(found.contains(trace), "{trace}: {found}");
+    }
+}
+
+#[test]
+fn without_a_container_it_fails_and_harms_nothing() {
+    let project = proof();
+    let shared = || {
+        ["shm", "sem", "msg"].map(|what| {
+            let table = fs::read_to_string(format!("/proc/sysvipc/{what}")).unwrap_or_default();
+            table.lines().count()
+        })
+    };
+    let before = shared();
+    let said = run(&project, &["--engine", "host"]);
+    assert_eq!(said.status, 1, "{}", said.stderr);
+    assert!(said.stderr.contains("no isolation"), "{}", said.stderr);
+    let (all, bad) = (project.verdicts().len(), others(&project).len());
+    assert!(2 * bad > all, "{bad} of {all} fail:\n{}", said.stdout);
+    assert_eq!(shared(), before, "System V objects of this machine");
+    let left = |folder: &Path| -> Vec<_> {
+        let entries = fs::read_dir(folder).unwrap().map(Result::unwrap);
+        entries.map(|entry| entry.file_name()).collect()
+    };
+    let temporary = project
+        .command(["help"])
+        .get_envs()
+        .find(|(name, _)| *name == "TMPDIR")
+        .and_then(|(_, value)| value)
+        .map(Path::new)
+        .unwrap()
+        .to_path_buf();
+    assert_eq!(left(&temporary), Vec::<std::ffi::OsString>::new());
+    assert_eq!(count(&project.path().join("test")), all);
+}
+
+#[test]
+fn tests_that_run_together_share_no_namespace() {
+    if !engine() {
+        return;
+    }
+    let project = proof();
+    let said = run(
+        &project,
+        &[
+            "--image",
+            "host",
+            "test/parallel",
+            "--workers",
+            "2",
+            "--hold",
+            "2",
+        ],
+    );
+    assert_eq!(said.status, 0, "{}{}", said.stdout, said.stderr);
+    let rows = project.rows(
+        "select head, worker, started_unix_us, started_unix_us + wall_us
+         from attempts join outputs using (run, test, attempt) where stream = 'stdout'",
+    );
+    let [a, b] = rows.as_slice() else {
+        panic!("{rows:?}")
+    };
+    assert_ne!(a[1], b[1], "the worker");
+    for (a, b) in a[0].lines().zip(b[0].lines()) {
+        let kind = |line: &str| line.split(' ').nth(1).map(str::to_owned);
+        assert_eq!(kind(a), kind(b));
+        assert_ne!(a, b);
+    }
+    assert_eq!((a[0].lines().count(), b[0].lines().count()), (4, 4));
+    // They did run at the same time.
+    let time = |text: &str| text.parse::<u64>().unwrap();
+    assert!(
+        time(&a[2]) < time(&b[3]) && time(&b[2]) < time(&a[3]),
+        "{rows:?}"
+    );
+}
+
+#[test]
+fn a_fresh_worker_for_every_test() {
+    if !engine() {
+        return;
+    }
+    let project = Project::new().test("a", ":").test("b", ":").test("c", ":");
+    let said = project.run([
+        "run",
+        "--image",
+        "host",
+        "--fresh",
+        "test",
+        "--workers",
+        "2",
+    ]);
+    assert_eq!(said.status, 0, "{}{}", said.stdout, said.stderr);
+    let rows = project.rows("select count(*), count(distinct worker), max(sequence) from attempts");
+    assert_eq!(rows, [["3", "3", "1"]]);
+    assert_eq!(containers_of(&project), Vec::<String>::new());
+}
