@@ -35,11 +35,17 @@ of() { # of OPTION WORD...: the option's value
 case $1 in
 run)
     name=$(of --name= "$@")
-    sed -u "s#\"directory\":\"/work\"#\"directory\":\"$PWD\"#" | {
+    # Like docker, it ends with its container, whether or not its stdin has ended.
+    mkfifo "$state/$name.in"
+    exec 3<&0
+    sed -u "s#\"directory\":\"/work\"#\"directory\":\"$PWD\"#" <&3 >"$state/$name.in" &
+    feeder=$!
+    {
         echo 0 >"$state/$name.exit"
-        sh -c 'echo $$ >"$1"; exec "$2" worker' sh "$state/$name.pid" "$FAKE_PROGRAM" ||
-            echo $? >"$state/$name.exit"
-    } | sed -u "$FAKE_OUT"
+        sh -c 'echo $$ >"$1"; exec "$2" worker' sh "$state/$name.pid" "$FAKE_PROGRAM" \
+            <"$state/$name.in" 3<&- || echo $? >"$state/$name.exit"
+    } | sed -u "$FAKE_OUT" 3<&-
+    kill "$feeder" 2>/dev/null
     exit "$(cat "$state/$name.exit")"
     ;;
 rm)

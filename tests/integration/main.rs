@@ -8,6 +8,7 @@ mod docs;
 mod engine_faults;
 mod engine_outcomes;
 mod engine_proof;
+mod fake_engine;
 mod harness;
 mod layers;
 mod redact;
