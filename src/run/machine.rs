@@ -89,8 +89,8 @@ pub enum Message {
     Said(WorkerNumber, FromWorker),
     /// Nothing more will come from a worker; with what was wrong with its last line.
     Silent(WorkerNumber, Option<String>),
-    /// A container has ended, or never started.
-    Gone(WorkerNumber, Ending),
+    /// A container has ended, or never started; with its supervisor's last words.
+    Gone(WorkerNumber, Ending, String),
     /// The engine told its version, or nothing.
     Version(Option<String>),
 }
@@ -444,7 +444,7 @@ impl Machine<'_, '_> {
             }
             Message::Said(number, said) => self.hear(number, said),
             Message::Silent(number, problem) => self.on_silent(number, problem),
-            Message::Gone(number, ending) => self.on_gone(number, ending),
+            Message::Gone(number, ending, words) => self.on_gone(number, ending, &words),
             Message::Version(version) => self.version = Version::Known(version),
         }
     }
@@ -635,7 +635,7 @@ impl Machine<'_, '_> {
         }
     }
 
-    fn on_gone(&mut self, number: WorkerNumber, ending: Ending) {
+    fn on_gone(&mut self, number: WorkerNumber, ending: Ending, words: &str) {
         let Some(worker) = self.workers.get(&number) else {
             self.ending = self.ending.saturating_sub(1);
             return;
@@ -643,7 +643,10 @@ impl Machine<'_, '_> {
         let (cause, problem) = match ending {
             Ending::Exited(status) => (
                 LostCause::Worker,
-                format!("its supervisor ended with status {status}"),
+                match words {
+                    "" => format!("its supervisor ended with status {status}"),
+                    _ => format!("its supervisor ended with status {status}: {words}"),
+                },
             ),
             Ending::Oom => (
                 LostCause::Worker,
