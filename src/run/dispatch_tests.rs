@@ -112,7 +112,7 @@ impl World {
                 self.dispatcher.on_ready(number);
             }
         } else if fault {
-            let cause = if dice % 2 == 0 {
+            let cause = if dice.is_multiple_of(2) {
                 LostCause::Worker
             } else {
                 LostCause::Engine
