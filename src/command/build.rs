@@ -18,6 +18,7 @@ pub fn build(arguments: &Build, context: &Context) -> Result<u8, Failure> {
         docker: &docker,
         program: program()?,
         runtime: runtime(&config),
+        dry: false,
         tell: &mut |line| eprintln!("{line}"),
     };
     let recipes: &[Recipe] = match arguments.image {

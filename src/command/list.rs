@@ -7,7 +7,7 @@ use super::run::{GRACE, Setup};
 use super::{Context, Failure, text};
 use crate::cli::{EngineChoice, List, MessageFormat};
 use crate::event::{Attempt, Event, Sink, SinkError};
-use crate::model::{ByteText, ImageChoice, OutcomeKind, ProfileOrigin, Test, TestId};
+use crate::model::{ByteText, ImageChoice, OutcomeKind, ProfileOrigin, Test, TestId, escape};
 use crate::plan::Selection;
 use crate::report::table;
 use crate::run::{Inbox, Policy, Request, run};
@@ -117,7 +117,7 @@ pub fn listing(setup: &Setup, image: Option<&ImageChoice>) -> Result<Option<Vec<
             Ok(Some(attempt.stdout.head.into_bytes()))
         }
         Some(attempt) => {
-            let words = attempt.stderr.head.to_string();
+            let words = escape(attempt.stderr.head.as_bytes().trim_ascii());
             let words: String = words.chars().take(400).collect();
             Err(Failure::usage(format!(
                 "suite.list cannot be used: `{}` ended with {}: {words}",

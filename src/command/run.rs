@@ -46,6 +46,8 @@ pub struct Setup {
     pub run: String,
     /// Whether there are no containers at all.
     pub plain: bool,
+    /// Whether nothing is to be started or built.
+    pub dry: bool,
 }
 
 impl Setup {
@@ -79,6 +81,7 @@ impl Setup {
             site,
             run,
             plain,
+            dry: false,
         })
     }
 
@@ -97,6 +100,7 @@ impl Setup {
             docker: &self.docker,
             program: self.site.program.clone(),
             runtime,
+            dry: self.dry,
             tell: &mut |line| eprintln!("{line}"),
         };
         workshop
@@ -174,14 +178,19 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
         let value = value.or_else(|| context.variable(name.as_os_str()).map(ByteText::from));
         extra.extend(value.map(|value| (name, value)));
     }
-    let setup = Setup::new(arguments.engine, arguments.without_reset, context)?;
+    let mut setup = Setup::new(arguments.engine, arguments.without_reset, context)?;
+    setup.dry = arguments.dry_run;
     let selection = Selection {
         profile: arguments.profile.clone(),
         image: arguments.image.clone(),
         filters: arguments.filter.clone(),
         paths: arguments.paths.clone(),
     };
-    let listed = listing(&setup, arguments.image.as_ref())?;
+    // Nothing is started by a dry run, so the listing command stands for its tests.
+    let listed = match &setup.config.suite.list {
+        Some(_) if arguments.dry_run => Some(b"suite.list\n".to_vec()),
+        _ => listing(&setup, arguments.image.as_ref())?,
+    };
     let tests = tests(
         &setup.config,
         &arguments.paths,
@@ -191,11 +200,7 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
         context,
     )?;
     let explicit = arguments.image.is_some() || setup.config.image.is_some();
-    let Classes {
-        classes,
-        class_of,
-        notes,
-    } = Classes::of(&setup, &tests, arguments.timeout, explicit)?;
+    let Classes { classes, class_of } = Classes::of(&setup, &tests, arguments.timeout, explicit)?;
     let slots = slots(&setup, arguments.workers, &tests, &classes);
     if arguments.dry_run {
         return dry_run(&setup, &classes);
@@ -224,7 +229,7 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
             ))
         }
     };
-    let mut warnings = notes;
+    let mut warnings = Vec::new();
     if setup.plain {
         warnings.insert(0, "--engine host: no container, no isolation, no limits on memory or processes; for comparison and debugging only".to_owned());
     }
@@ -287,8 +292,6 @@ struct Classes {
     classes: Vec<Class>,
     /// Each test's class.
     class_of: Vec<usize>,
-    /// What of them this machine cannot give.
-    notes: Vec<String>,
 }
 
 impl Classes {
@@ -301,7 +304,6 @@ impl Classes {
         let mut known: BTreeMap<(&str, &ImageChoice), usize> = BTreeMap::new();
         let mut roots: BTreeMap<&ImageChoice, Root> = BTreeMap::new();
         let mut classes = Vec::new();
-        let mut notes = Vec::new();
         let mut class_of = Vec::with_capacity(tests.len());
         for test in tests {
             let key = (test.profile.as_str(), &test.image);
@@ -314,21 +316,13 @@ impl Classes {
             }
             let mut asked = setup.config.profiles[&test.profile].limits.clone();
             asked.wall = timeout.unwrap_or(asked.wall);
-            let (class, lacks) = setup.class(&test.profile, asked, roots.get(&test.image));
-            notes.extend(
-                lacks
-                    .into_iter()
-                    .map(|lack| format!("profile {}: {lack}", test.profile)),
-            );
+            // What the machine cannot give shows in the workers' attestation.
+            let (class, _) = setup.class(&test.profile, asked, roots.get(&test.image));
             known.insert(key, classes.len());
             class_of.push(classes.len());
             classes.push(class);
         }
-        Ok(Classes {
-            classes,
-            class_of,
-            notes,
-        })
+        Ok(Classes { classes, class_of })
     }
 }
 

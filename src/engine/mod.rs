@@ -17,7 +17,7 @@ use std::time::Duration;
 
 pub use build::{BuildError, BuildRequest, Built, Recipe, build};
 pub use docker::Docker;
-pub use host_image::{host_binds, host_image};
+pub use host_image::{host_binds, host_image, reference as host_reference};
 pub use host_process::HostProcess;
 pub use spec::{Bind, ContainerSpec, Hardening, Owner, SeccompProfile, Tmpfs};
 

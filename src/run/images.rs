@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::spec::Root;
-use crate::engine::{Bind, Docker, Engine, EngineError, SeccompProfile, host_binds, host_image};
+use crate::engine::{
+    Bind, Docker, Engine, EngineError, SeccompProfile, host_binds, host_image, host_reference,
+};
 use crate::engine::{BuildError, BuildRequest, Built, Recipe, build};
 use crate::model::ImageChoice;
 
@@ -18,6 +20,8 @@ pub struct Workshop<'a> {
     pub program: PathBuf,
     /// The project's own interpreter.
     pub runtime: Option<PathBuf>,
+    /// Nothing is to be built or asked: an image is taken to be there.
+    pub dry: bool,
     /// Told what takes long, and what is not as it was asked for: one safe line each.
     pub tell: &'a mut dyn FnMut(&str),
 }
@@ -55,7 +59,7 @@ impl Workshop<'_> {
 
     fn ours(&mut self, recipe: Recipe, explicit: bool) -> Result<Root, ImageError> {
         let reference = recipe.reference(self.runtime.as_deref())?;
-        if self.docker.image(&reference)?.is_none() {
+        if !self.dry && self.docker.image(&reference)?.is_none() {
             (self.tell)(&format!("building {reference}, which is missing"));
             match self.build(recipe, None, false, false) {
                 Ok(_) => {}
@@ -87,7 +91,11 @@ impl Workshop<'_> {
         binds.extend(self.runtime_bind());
         Ok(Root {
             word: "host".into(),
-            reference: host_image(self.docker)?,
+            reference: if self.dry {
+                host_reference()
+            } else {
+                host_image(self.docker)?
+            },
             seccomp: SeccompProfile::Isolation,
             exec: false,
             binds,

@@ -23,7 +23,9 @@ const HELLO_PATIENCE: Duration = Duration::from_secs(60);
 /// How long after a test's own deadline its worker may stay silent.
 const SILENCE: Duration = Duration::from_secs(15);
 /// How often the display learns what runs.
-const PROGRESS: Duration = Duration::from_millis(100);
+const PROGRESS: Duration = Duration::from_millis(500);
+/// How often deadlines are looked at while nothing happens.
+const TICK: Duration = Duration::from_millis(100);
 /// How many messages may wait, and are handled before their results go to disk together. Whoever
 /// sends more waits, so that a slow disk does not fill the memory.
 const BATCH: usize = 64;
@@ -229,7 +231,7 @@ impl Machine<'_, '_> {
             if self.dispatcher.is_done() && self.ending == 0 && !asking {
                 break;
             }
-            match receiver.recv_timeout(PROGRESS) {
+            match receiver.recv_timeout(TICK) {
                 Ok(message) => {
                     self.handle(message);
                     for message in receiver.try_iter().take(BATCH) {
@@ -276,7 +278,7 @@ impl Machine<'_, '_> {
     fn drain(&mut self, receiver: &Receiver<Message>) {
         let deadline = Instant::now() + 2 * END_PATIENCE;
         while (!self.workers.is_empty() || self.ending > 0) && Instant::now() < deadline {
-            if let Ok(message) = receiver.recv_timeout(PROGRESS) {
+            if let Ok(message) = receiver.recv_timeout(TICK) {
                 self.handle(message);
             }
             self.keep_time();

@@ -2,8 +2,11 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod cli;
 mod docs;
+mod engine_faults;
 mod engine_outcomes;
 mod engine_proof;
 mod harness;
 mod layers;
+mod redact;

@@ -192,7 +192,7 @@ mod tests {
         fs::create_dir_all(top.join("a/b/c")).unwrap();
         symlink(outside.path().join("kept"), top.join("a/b/c/link")).unwrap();
         fs::write(top.join("name\nwith line"), "").unwrap();
-        fs::set_permissions(top.join("a/b"), fs::Permissions::from_mode(0o0)).unwrap();
+        fs::set_permissions(top.join("a/b"), fs::Permissions::from_mode(0o000)).unwrap();
         let mut folder = Folder::open(top.into()).unwrap();
         let Ok(Some(Leak::Files { count, .. })) = folder.empty() else {
             panic!("no leak")
@@ -209,7 +209,7 @@ mod tests {
         fs::set_permissions(root.path(), fs::Permissions::from_mode(0o1777)).unwrap();
         let folder = Folder::open(root.path().into()).unwrap();
         assert_eq!(folder.restore(), Ok(None));
-        fs::set_permissions(root.path(), fs::Permissions::from_mode(0o0)).unwrap();
+        fs::set_permissions(root.path(), fs::Permissions::from_mode(0o000)).unwrap();
         assert!(matches!(
             folder.restore(),
             Ok(Some(Leak::Attributes { .. }))

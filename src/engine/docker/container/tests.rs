@@ -237,7 +237,7 @@ fn whatever_a_call_answers_there_is_an_error_and_no_panic() {
     type Method = fn(&Docker) -> Result<(), EngineError>;
     let methods: [(&str, Method); 7] = [
         ("health", |docker| docker.health().map(|_| ())),
-        ("is_local", |docker| docker.is_local().map(|_| ())),
+        ("version", |docker| docker.version().map(|_| ())),
         ("image", |docker| docker.image("a").map(|_| ())),
         ("images", |docker| docker.images().map(|_| ())),
         ("inspect", |docker| docker.inspect().map(|_| ())),
