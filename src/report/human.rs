@@ -139,12 +139,8 @@ impl Human {
         match event {
             Event::RunStarted(started) => self.run_started(started)?,
             Event::WorkerStarted(worker) => self.worker_started(worker)?,
-            Event::WorkerEnded(worker) => {
-                if let Some(problem) = &worker.problem {
-                    let text = format!("worker {}: {problem}", worker.worker);
-                    self.notice(Severity::Warning, &text)?;
-                }
-            }
+            // What went wrong with it is a notice of its own, where it matters.
+            Event::WorkerEnded(_) => {}
             Event::Progress(progress) => self.progress.running(progress),
             Event::AttemptFinished(attempt) => self.attempt_finished(attempt),
             Event::Notice(notice) => self.notice(notice.severity, &notice.message)?,

@@ -239,12 +239,7 @@ fn notices_go_to_stderr_and_limits_are_said_once() {
         severity: Severity::Info,
         message: "good\nto know".into(),
     });
-    let ended = Event::WorkerEnded(crate::event::WorkerEnded {
-        worker: 1,
-        tests: 3,
-        problem: Some("it ended without a goodbye".into()),
-    });
-    let (stdout, stderr) = report(log(), &[limits(), limits(), info, ended]);
+    let (stdout, stderr) = report(log(), &[limits(), limits(), info]);
     assert_eq!(stdout, "");
     assert_eq!(
         stderr,
@@ -252,7 +247,6 @@ fn notices_go_to_stderr_and_limits_are_said_once() {
 note: profile standard: cpus is clamped to what the machine has (found: 2)
 warning: profile standard: pids is not enforced (found: none)
 note: good\\nto know
-warning: worker 1: it ended without a goodbye
 "
     );
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::machine::Class;
+use super::request::Class;
 use crate::event::{Attempt, Captured};
 use crate::model::{ByteText, Evidence, Outcome, Test, classify};
 use crate::protocol::{Output, Report, Stream};

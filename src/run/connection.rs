@@ -5,7 +5,7 @@ use std::sync::mpsc::SyncSender;
 use std::thread::Scope;
 use std::time::Duration;
 
-use super::machine::Message;
+use super::request::Message;
 use crate::engine::{Container, ContainerSpec, Ending, Engine, Pipes};
 use crate::model::escape;
 use crate::protocol::{FromWorker, ToWorker, encode};

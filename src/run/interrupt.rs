@@ -6,7 +6,7 @@ use std::sync::mpsc::SyncSender;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::machine::Message;
+use super::request::Message;
 
 /// Forwards SIGINT, SIGTERM, SIGHUP and SIGQUIT to a run, from now until the process ends.
 ///

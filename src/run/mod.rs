@@ -6,15 +6,19 @@
 mod attempt;
 mod connection;
 mod dispatch;
+mod hear;
 mod images;
 mod interrupt;
 mod limits;
 mod machine;
+mod request;
 mod spec;
+mod watch;
 
 pub use dispatch::Policy;
 pub use images::{RUNTIME_FOLDER, Workshop};
 pub use interrupt::forward_signals;
 pub use limits::clamp;
-pub use machine::{Class, Inbox, Request, RunError, run};
+pub use machine::run;
+pub use request::{Class, Inbox, Request, RunError};
 pub use spec::{HOME, PROJECT, Root, Site, plain_spec, worker_spec};

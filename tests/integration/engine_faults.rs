@@ -86,6 +86,16 @@ fn container_with(command: &str, launcher: &Child) -> String {
     names.iter().find(there).unwrap().clone()
 }
 
+/// The engine's command lines that this launcher has started.
+fn clients_of(launcher: u32) -> Vec<Pid> {
+    let label = format!("--label=dev.docker-test.pid={launcher}\0");
+    let is_one = |pid: &Pid| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).contains(&label)
+    };
+    processes().filter(is_one).collect()
+}
+
 fn signal(child: &Child, signal: Signal) {
     kill(Pid::from_raw(child.id() as i32), signal).unwrap();
 }
@@ -220,13 +230,6 @@ fn a_killed_launcher_leaves_nothing() {
         launcher.kill().unwrap();
         launcher.wait().unwrap();
         let id = launcher.id();
-        let label = format!("--label=dev.docker-test.pid={id}\0");
-        let starting = || {
-            processes().any(|pid| {
-                let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-                String::from_utf8_lossy(&line).contains(&label)
-            })
-        };
         // What is being made when the launcher dies must be made before it can go.
         let patience = match after {
             Some(_) => Duration::from_secs(10),
@@ -235,7 +238,7 @@ fn a_killed_launcher_leaves_nothing() {
         wait_until(
             &format!("an end of everything, {after:?} ms"),
             patience,
-            || !starting() && containers_by(id).is_empty(),
+            || clients_of(id).is_empty() && containers_by(id).is_empty(),
         );
         assert_eq!(process(&sleep), None);
     }
@@ -296,6 +299,12 @@ fn a_lost_worker_is_replaced_and_its_test_run_again() {
         said.stderr
     );
     assert_eq!(said.status, 1);
+    assert_eq!(
+        said.stderr.matches("was lost").count(),
+        4,
+        "{}",
+        said.stderr
+    );
     let workers = project.rows("select count(*), count(problem) from workers");
     assert_eq!(workers, [["6", "4"]], "{}", said.stderr);
     assert_eq!(containers_of(&project), Vec::<String>::new());
@@ -323,6 +332,38 @@ fn a_paused_worker_is_replaced() {
     assert!(said.stderr.contains("does not answer"), "{}", said.stderr);
     assert_eq!(said.status, 0);
     assert_eq!(containers_of(&project), Vec::<String>::new());
+}
+
+/// Who stops the launcher for longer than a worker may be silent, as Ctrl-Z does, blames nobody.
+#[test]
+fn a_launcher_that_was_stopped_goes_on() {
+    if !engine() {
+        return;
+    }
+    let sleep = sleep_of(2);
+    let project = Project::new()
+        .config("workers: 1")
+        .test("a", &sleep)
+        .test("b", "exit 0");
+    let mut arguments = RUN.to_vec();
+    arguments.extend(["--timeout", "4s"]);
+    let launcher = project.start(arguments);
+    wait_for(&sleep);
+    signal(&launcher, Signal::SIGSTOP);
+    // So that nothing can have come in when it goes on and looks at the clock.
+    let clients = clients_of(launcher.id());
+    assert!(!clients.is_empty());
+    let to_clients = |signal| clients.iter().for_each(|pid| kill(*pid, signal).unwrap());
+    to_clients(Signal::SIGSTOP);
+    // The limit, the grace and the longest silence, and then some.
+    std::thread::sleep(Duration::from_secs(4 + 2 + 15 + 1));
+    signal(&launcher, Signal::SIGCONT);
+    std::thread::sleep(Duration::from_millis(500));
+    to_clients(Signal::SIGCONT);
+    let said = finish(launcher);
+    let rows = project.rows("select outcome, attempt, worker from attempts");
+    assert_eq!(rows, [["pass", "1", "1"]; 2], "{}", said.stderr);
+    assert_eq!(said.status, 0, "{}", said.stderr);
 }
 
 #[test]

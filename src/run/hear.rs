@@ -1,0 +1,155 @@
+//! What workers say, and what follows for the attempts at tests.
+
+use std::time::{Duration, Instant};
+
+use super::attempt::Ran;
+use super::dispatch::{TestIndex, WorkerNumber};
+use super::limits::check_limits;
+use super::machine::{Machine, Version};
+use super::request::Message;
+use crate::event::{Attempt, Event, Notice, Severity, WorkerStarted};
+use crate::model::Outcome;
+use crate::protocol::{FromWorker, Hello, PROTOCOL, Report, ToWorker};
+
+impl Machine<'_, '_> {
+    pub fn hear(&mut self, number: WorkerNumber, said: FromWorker) {
+        match said {
+            FromWorker::Hello(hello) => self.on_hello(number, *hello),
+            FromWorker::Held { seq } => {
+                self.held.push((number, seq));
+                if self.held.len() >= self.request.hold {
+                    for (number, seq) in std::mem::take(&mut self.held) {
+                        self.tell(number, &ToWorker::Release { seq });
+                    }
+                }
+            }
+            FromWorker::Returned { seqs } => self.dispatcher.on_returned(number, &seqs),
+            FromWorker::Output(output) => {
+                if let Some(worker) = self.workers.get_mut(&number) {
+                    worker.outputs.take(output);
+                }
+            }
+            FromWorker::Report(report) => self.on_report(number, *report),
+            FromWorker::Goodbye(_) => {
+                if let Some(worker) = self.workers.get_mut(&number) {
+                    worker.goodbye = true;
+                }
+            }
+        }
+    }
+
+    pub fn on_hello(&mut self, number: WorkerNumber, hello: Hello) {
+        let Some(worker) = self.workers.get_mut(&number) else {
+            return;
+        };
+        if hello.protocol != PROTOCOL {
+            let problem = format!(
+                "worker {number} speaks protocol {} and this program {PROTOCOL}: the image is of another version",
+                hello.protocol
+            );
+            self.give_up(number, problem);
+            return;
+        }
+        worker.hello = true;
+        worker.start_us = worker.since.elapsed().as_micros() as u64;
+        let class = &self.request.classes[worker.class];
+        let isolates = self.engine.capabilities().isolates;
+        let limits = if isolates {
+            check_limits(
+                &class.asked,
+                &class.given,
+                &class.spec.hardening,
+                &hello.attestation,
+            )
+        } else {
+            Vec::new()
+        };
+        self.events.push(Event::WorkerStarted(WorkerStarted {
+            worker: number,
+            profile: class.profile.clone(),
+            image: class.image.clone(),
+            start_us: worker.start_us,
+            attestation: hello.attestation,
+            limits,
+        }));
+        self.dispatcher.on_ready(number);
+        self.ask_version();
+    }
+
+    /// Asks while the tests run; the engine's calls have deadlines, so an answer comes.
+    pub fn ask_version(&mut self) {
+        if matches!(self.version, Version::NotAsked) {
+            self.version = Version::Asked;
+            let (engine, inbox) = (self.engine, self.inbox.clone());
+            self.scope.spawn(move || {
+                let version = engine.version().ok();
+                let _ = inbox.send(Message::Version(version));
+            });
+        }
+    }
+
+    pub fn on_report(&mut self, number: WorkerNumber, report: Report) {
+        let took =
+            Duration::from_micros(report.resources.wall_us) + Duration::from_nanos(report.reset_ns);
+        let Some(index) = self.dispatcher.on_report(number, report.seq, took) else {
+            return;
+        };
+        let attempt = self.attempts.entry(index).or_default();
+        *attempt += 1;
+        let Some(worker) = self.workers.get_mut(&number) else {
+            return;
+        };
+        worker.sequence += 1;
+        worker.front_since = Instant::now();
+        if let Some(problem) = &report.unclean {
+            let test = &self.request.head.tests[index].id;
+            self.events.push(Event::Notice(Notice {
+                severity: Severity::Warning,
+                message: format!("worker {number} is replaced: after {test}, {problem}"),
+            }));
+        }
+        let ran = Ran {
+            test: &self.request.head.tests[index],
+            attempt: *attempt,
+            class: &self.request.classes[worker.class],
+            worker: Some(number),
+            sequence: Some(worker.sequence),
+        };
+        let attempt = ran.reported(report, &mut worker.outputs);
+        self.emit(attempt);
+    }
+
+    pub fn emit(&mut self, attempt: Attempt) {
+        if !attempt.superseded && !attempt.outcome.kind().is_good() {
+            self.bad = true;
+            self.dispatcher.on_bad_result();
+        }
+        self.events.push(Event::AttemptFinished(Box::new(attempt)));
+    }
+
+    /// A test without a report has its last word, or another attempt follows.
+    pub fn conclude(
+        &mut self,
+        index: TestIndex,
+        outcome: Outcome,
+        place: Option<(WorkerNumber, u64)>,
+        superseded: bool,
+    ) {
+        let attempt = self.attempts.entry(index).or_default();
+        *attempt += 1;
+        let connection =
+            place.and_then(|(number, seq)| Some((self.workers.get_mut(&number)?, seq)));
+        let ran = Ran {
+            test: &self.request.head.tests[index],
+            attempt: *attempt,
+            class: &self.request.classes[self.request.class_of[index]],
+            worker: place.map(|(number, _)| number),
+            sequence: connection
+                .as_ref()
+                .map(|(connection, _)| connection.sequence + 1),
+        };
+        let outputs = connection.map(|(connection, seq)| (&mut connection.outputs, seq));
+        let attempt = ran.lost(outcome, superseded, outputs);
+        self.emit(attempt);
+    }
+}

@@ -1,0 +1,107 @@
+//! What a run is asked for, and what comes into it.
+
+use std::io::Write;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
+
+use super::dispatch::{ClassIndex, Policy, WorkerNumber};
+use crate::engine::{Container, ContainerSpec, Ending, EngineError};
+use crate::event::{RunStarted, SinkError};
+use crate::model::{ByteText, Limits, Test};
+use crate::protocol::FromWorker;
+
+/// How many messages may wait, and are handled before their results go to disk together. Whoever
+/// sends more waits, so that a slow disk does not fill the memory.
+pub const BATCH: usize = 64;
+
+/// Tests that can share a worker: one profile, one image.
+#[derive(Clone, Debug)]
+pub struct Class {
+    /// The profile's name.
+    pub profile: String,
+    /// The image's word.
+    pub image: String,
+    /// The limits as they were asked for.
+    pub asked: Limits,
+    /// The limits as this machine can give them.
+    pub given: Limits,
+    /// What its workers are; name and owner are the run's to fill in.
+    pub spec: ContainerSpec,
+}
+
+/// Gives a test's program and arguments.
+pub type Command = Box<dyn Fn(&Test) -> Vec<ByteText>>;
+
+/// Everything that a run needs to know.
+pub struct Request {
+    /// The head, as reporters and the store get it. Its tests are the run's.
+    pub head: RunStarted,
+    /// What is not as it was asked for; each one safe line.
+    pub warnings: Vec<String>,
+    /// The classes.
+    pub classes: Vec<Class>,
+    /// Each test's class.
+    pub class_of: Vec<ClassIndex>,
+    /// Each test's command.
+    pub command: Command,
+    /// The tests' environment, less what names the test.
+    pub environment: Vec<(ByteText, ByteText)>,
+    /// The tests' working directory inside a worker.
+    pub directory: ByteText,
+    /// How workers are used.
+    pub policy: Policy,
+    /// From TERM to KILL.
+    pub grace: Duration,
+    /// How much of each output stream's beginning is kept, and of its end, in bytes.
+    pub keep_bytes: u64,
+    /// Hold the first tests until so many are ready, and let them go together.
+    pub hold: usize,
+    /// Leave the reset out: to prove that it is what cleans.
+    pub without_reset: bool,
+}
+
+/// What comes into a run.
+pub enum Message {
+    /// A signal to the launcher.
+    Signal(i32),
+    /// A container runs; messages follow.
+    Started(WorkerNumber, Box<dyn Container>, Box<dyn Write + Send>),
+    /// A worker's message.
+    Said(WorkerNumber, FromWorker),
+    /// Nothing more will come from a worker; with what was wrong with its last line.
+    Silent(WorkerNumber, Option<String>),
+    /// A container has ended, or never started.
+    Gone(WorkerNumber, Ending),
+    /// The engine told its version, or nothing.
+    Version(Option<String>),
+}
+
+/// The way into a run.
+pub struct Inbox {
+    sender: SyncSender<Message>,
+    pub receiver: Receiver<Message>,
+}
+
+impl Inbox {
+    /// A new one.
+    pub fn new() -> Self {
+        let (sender, receiver) = sync_channel(BATCH);
+        Inbox { sender, receiver }
+    }
+
+    /// For those who send.
+    pub fn sender(&self) -> SyncSender<Message> {
+        self.sender.clone()
+    }
+}
+
+/// A run cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// No worker could be started.
+    #[error("no worker can be started: {0}")]
+    NoWorker(EngineError),
+    /// Results cannot be kept.
+    #[error(transparent)]
+    Sink(#[from] SinkError),
+}
