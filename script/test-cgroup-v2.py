@@ -259,7 +259,7 @@ def outcomes(project):
             report(f"  {name}", ["it has no result"])
             continue
         row = run.rows[f"{name}_test.sh"]
-        wrong, notes = [], [outcome, reason or ""]
+        wrong, notes = [], [outcome, reason]
         if (event["outcome"], event["reason"]) != (outcome, reason):
             wrong.append(shown(event))
         for column, source in MEASURED.get(name, {}).items():
@@ -267,7 +267,7 @@ def outcomes(project):
             if not source(row[column]):
                 wrong.append(f"{column}: {row[column]}")
         wrong += [words for words, holds in FACTS.get(name, {}).items() if not holds(event)]
-        report(f"  {name}", [*wrong, shown(event)] if wrong else [], " ".join(notes))
+        report(f"  {name}", [*wrong, shown(event)] if wrong else [], " ".join(filter(None, notes)))
 
 
 # What the counters have to say of a test.
