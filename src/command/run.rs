@@ -368,14 +368,19 @@ fn dry_run(setup: &Setup, classes: &[Class]) -> Result<u8, Failure> {
     text::print(lines.as_bytes())
 }
 
-/// A word as a POSIX shell reads it back. Bytes that would not survive a terminal are escaped in
-/// bash's `$'…'` form.
+/// A word as a POSIX shell reads it back. A word that would not survive a terminal is written byte
+/// by byte in bash's `$'…'` form, which every locale reads alike.
 fn quote(word: &ByteText) -> String {
     let escaped = word.to_string();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=/.,:@%+".contains(c);
+    let plain = |c: u8| c.is_ascii_alphanumeric() || b"-_=/.,:@%+".contains(&c);
     if word.as_str() != Some(&escaped) {
-        format!("$'{}'", escaped.replace('\'', "\\'"))
-    } else if !escaped.is_empty() && escaped.chars().all(plain) {
+        let byte = |byte: &u8| match *byte {
+            byte if plain(byte) => char::from(byte).to_string(),
+            byte => format!("\\x{byte:02x}"),
+        };
+        let bytes: String = word.as_bytes().iter().map(byte).collect();
+        format!("$'{bytes}'")
+    } else if !escaped.is_empty() && escaped.bytes().all(plain) {
         escaped
     } else {
         format!("'{}'", escaped.replace('\'', r"'\''"))
@@ -392,6 +397,7 @@ mod tests {
         assert_eq!(quote(&"a b".into()), "'a b'");
         assert_eq!(quote(&"it's".into()), r"'it'\''s'");
         assert_eq!(quote(&"".into()), "''");
-        assert_eq!(quote(&"a\nb".into()), r"$'a\nb'");
+        assert_eq!(quote(&"a\n'\u{202e}".into()), r"$'a\x0a\x27\xe2\x80\xae'");
+        assert_eq!(quote(&b"\xff\\".to_vec().into()), r"$'\xff\x5c'");
     }
 }

@@ -60,10 +60,7 @@ fn read(number: u64, stdout: Box<dyn Read + Send>, inbox: &SyncSender<Message>) 
             }
             Err(error) => {
                 let start = escape(&line[..line.len().min(80)]);
-                return Message::Silent(
-                    number,
-                    Some(format!("worker {number} says '{start}': {error}")),
-                );
+                return Message::Silent(number, Some(format!("it says '{start}': {error}")));
             }
         }
     }

@@ -44,7 +44,7 @@ impl Machine<'_, '_> {
         };
         if hello.protocol != PROTOCOL {
             let problem = format!(
-                "worker {number} speaks protocol {} and this program {PROTOCOL}: the image is of another version",
+                "it speaks protocol {} and this program {PROTOCOL}: the image is of another version",
                 hello.protocol
             );
             self.give_up(number, problem);

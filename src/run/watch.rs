@@ -103,7 +103,7 @@ impl Machine<'_, '_> {
     pub fn give_up(&mut self, number: WorkerNumber, problem: String) {
         if let Some(worker) = self.workers.get_mut(&number) {
             if !worker.hello {
-                self.last_error = Some(EngineError::Other(problem.clone()));
+                self.last_error = Some(EngineError::Other(format!("worker {number}: {problem}")));
             }
             worker.given_up = Some(problem);
             worker.stdin = None;
@@ -140,16 +140,13 @@ impl Machine<'_, '_> {
             if !worker.hello && now >= worker.since + HELLO_PATIENCE {
                 silent.push((
                     *number,
-                    format!(
-                        "worker {number} did not say hello in {} s",
-                        HELLO_PATIENCE.as_secs()
-                    ),
+                    format!("it did not say hello in {} s", HELLO_PATIENCE.as_secs()),
                 ));
             } else if self.dispatcher.running(*number).is_some() {
                 let limit =
                     self.request.classes[worker.class].given.wall + self.request.grace + SILENCE;
                 if now >= worker.front_since + limit {
-                    silent.push((*number, format!("worker {number} does not answer")));
+                    silent.push((*number, "it does not answer".to_owned()));
                 }
             }
         }

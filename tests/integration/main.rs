@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod cli;
+mod docker_commands;
 mod docs;
 mod engine_faults;
 mod engine_outcomes;
