@@ -1,6 +1,7 @@
 //! `docker-test run`: discover, plan, run, report, record.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -69,6 +70,12 @@ impl Setup {
         };
         let docker = Docker::new(context.docker());
         let plain = engine == EngineChoice::Host;
+        if !plain && !everybody(&site.program, 0o5) {
+            let shown = escape(site.program.as_os_str().as_encoded_bytes());
+            return Err(Failure::engine(format!(
+                "this program cannot be executed by user 1001, as whom tests run: {shown}\nhint: chmod o+rx {shown}"
+            )));
+        }
         Ok(Setup {
             config,
             machine: Machine::read(),
@@ -83,6 +90,19 @@ impl Setup {
             plain,
             dry: false,
         })
+    }
+
+    /// What to say of tests that user 1001, as whom tests run in a container, cannot read. Looks at
+    /// the first thousand.
+    fn unreadable(&self, tests: &[Test]) -> Option<String> {
+        let closed = |test: &&Test| !everybody(&self.config.project.join(test.id.path()), 0o4);
+        let mut closed = tests.iter().take(1000).filter(closed);
+        let first = closed.next().filter(|_| !self.plain)?;
+        Some(format!(
+            "{} tests cannot be read by user 1001, as whom tests run; the first is {} (chmod -R o+rX mends it)",
+            closed.count() + 1,
+            first.id
+        ))
     }
 
     /// The image, ready; what takes long is told on stderr.
@@ -155,6 +175,8 @@ impl Setup {
     /// The head of a run of `tests`.
     pub fn head(&self, tests: &Arc<Vec<Test>>, classes: &[Class], workers: usize) -> RunStarted {
         let mut images: Vec<String> = classes.iter().map(|class| class.image.clone()).collect();
+        images.retain(|_| !self.plain);
+        images.sort();
         images.dedup();
         RunStarted {
             run: self.run.clone(),
@@ -229,7 +251,7 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
             ))
         }
     };
-    let mut warnings = Vec::new();
+    let mut warnings: Vec<String> = setup.unreadable(&tests).into_iter().collect();
     if setup.plain {
         warnings.insert(0, "--engine host: no container, no isolation, no limits on memory or processes; for comparison and debugging only".to_owned());
     }
@@ -285,6 +307,13 @@ impl Sink for Sinks {
         }
         self.report.take(events)
     }
+}
+
+/// Whether everybody has these rights on a file; yes for one that cannot be looked at.
+fn everybody(path: &std::path::Path, rights: u32) -> bool {
+    path.metadata()
+        .is_ok_and(|found| found.permissions().mode() & rights == rights)
+        || !path.exists()
 }
 
 /// The classes that the tests fall into.

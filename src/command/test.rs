@@ -65,7 +65,8 @@ pub fn test(arguments: &Test, context: &Context) -> Result<u8, Failure> {
     let failed = |error: std::io::Error| Failure::engine(format!("no pipe: {error}"));
     let (from_run, to_worker) = std::io::pipe().map_err(failed)?;
     let (from_worker, to_run) = std::io::pipe().map_err(failed)?;
-    let request_head = setup.head(&tests, &classes, 1);
+    let mut head = setup.head(&tests, &classes, 1);
+    head.engine = "this container".to_owned();
     let environment = setup.environment(&[]);
     let directory = setup.directory();
     let engine = InPlace(Mutex::new(Some((to_worker, from_worker))));
@@ -87,7 +88,7 @@ pub fn test(arguments: &Test, context: &Context) -> Result<u8, Failure> {
             )),
         };
         let request = Request {
-            head: request_head,
+            head,
             warnings: Vec::new(),
             classes,
             class_of,
