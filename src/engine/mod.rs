@@ -251,4 +251,10 @@ pub trait Container: Send {
     /// Waits until it has ended, and says how; kills it first where that takes longer than
     /// `patience`.
     fn wait(&mut self, patience: Duration) -> Ending;
+
+    /// What was said on its stderr, once it has ended: one line, escaped; empty where nothing was,
+    /// or where it went straight to ours.
+    fn last_words(&self) -> String {
+        String::new()
+    }
 }

@@ -29,7 +29,7 @@ pub fn connect<'scope>(
             Ok((container, stdin, stdout))
         });
         let message = match started {
-            Err(error) => Message::Gone(number, Ending::NeverStarted(error)),
+            Err(error) => Message::Gone(number, Ending::NeverStarted(error), String::new()),
             Ok((container, stdin, stdout)) => {
                 let _ = inbox.send(Message::Started(number, container, stdin));
                 read(number, stdout, &inbox)
@@ -75,7 +75,11 @@ pub fn await_end<'scope>(
 ) {
     scope.spawn(move || {
         let ending = container.wait(END_PATIENCE);
-        let _ = inbox.send(Message::Gone(number, ending));
+        let words = match ending {
+            Ending::Exited(status) if status != 0 => container.last_words(),
+            _ => String::new(),
+        };
+        let _ = inbox.send(Message::Gone(number, ending, words));
     });
 }
 

@@ -339,7 +339,7 @@ impl Machine<'_, '_> {
             }
             Message::Said(number, said) => self.hear(number, said),
             Message::Silent(number, problem) => self.on_silent(number, problem),
-            Message::Gone(number, ending) => self.on_gone(number, ending),
+            Message::Gone(number, ending, words) => self.on_gone(number, ending, &words),
             Message::Version(version) => self.version = Version::Known(version),
         }
     }

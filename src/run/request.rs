@@ -70,8 +70,8 @@ pub enum Message {
     Said(WorkerNumber, FromWorker),
     /// Nothing more will come from a worker; with what was wrong with its last line.
     Silent(WorkerNumber, Option<String>),
-    /// A container has ended, or never started.
-    Gone(WorkerNumber, Ending),
+    /// A container has ended, or never started; with its supervisor's last words.
+    Gone(WorkerNumber, Ending, String),
     /// The engine told its version, or nothing.
     Version(Option<String>),
 }

@@ -63,7 +63,7 @@ impl Machine<'_, '_> {
         }
     }
 
-    pub fn on_gone(&mut self, number: WorkerNumber, ending: Ending) {
+    pub fn on_gone(&mut self, number: WorkerNumber, ending: Ending, words: &str) {
         let Some(worker) = self.workers.get(&number) else {
             self.ending = self.ending.saturating_sub(1);
             return;
@@ -71,7 +71,10 @@ impl Machine<'_, '_> {
         let (cause, problem) = match ending {
             Ending::Exited(status) => (
                 LostCause::Worker,
-                format!("its supervisor ended with status {status}"),
+                match words {
+                    "" => format!("its supervisor ended with status {status}"),
+                    _ => format!("its supervisor ended with status {status}: {words}"),
+                },
             ),
             Ending::Oom => (
                 LostCause::Worker,

@@ -187,8 +187,7 @@ fn tests_that_run_together_share_no_namespace() {
     );
     assert_eq!(said.status, 0, "{}{}", said.stdout, said.stderr);
     let rows = project.rows(
-        "select head, worker, started_unix_us, started_unix_us + wall_us
-         from attempts join outputs using (run, test, attempt) where stream = 'stdout'",
+        "select head, worker from attempts join outputs using (run, test, attempt) where stream = 'stdout'",
     );
     let [a, b] = rows.as_slice() else {
         panic!("{rows:?}")
@@ -200,12 +199,6 @@ fn tests_that_run_together_share_no_namespace() {
         assert_ne!(a, b);
     }
     assert_eq!((a[0].lines().count(), b[0].lines().count()), (4, 4));
-    // They did run at the same time.
-    let time = |text: &str| text.parse::<u64>().unwrap();
-    assert!(
-        time(&a[2]) < time(&b[3]) && time(&b[2]) < time(&a[3]),
-        "{rows:?}"
-    );
 }
 
 #[test]

@@ -203,6 +203,11 @@ impl Container for DockerContainer {
             Err(unanswered) => Ending::EngineGone(unanswered),
         }
     }
+
+    fn last_words(&self) -> String {
+        let run = self.run.as_ref();
+        run.map_or_else(String::new, |run| one_line(&run.stderr.finish()))
+    }
 }
 
 /// The status of the command line, where it ends within `patience`.

@@ -135,6 +135,20 @@ fn an_engine_that_goes_away_is_told_from_a_worker_that_does() {
 }
 
 #[test]
+fn its_last_words_are_kept() {
+    let died = r#"{"Type":"container","Action":"die","Actor":{"Attributes":{"exitCode":"3","name":"dt-1"}}}"#;
+    let fake = Fake::new(&format!(
+        "case $1 in run) printf 'error: \\033 no room\\n' >&2; exit 3 ;; *) echo '{died}' ;; esac"
+    ));
+    let spec = spec("dt-1", &["worker"]);
+    let mut container = fake.docker().create(&spec).unwrap();
+    assert_eq!(container.last_words(), "");
+    let _pipes = container.start().unwrap();
+    assert!(matches!(container.wait(LONG), Ending::Exited(3)));
+    assert_eq!(container.last_words(), r"error: \x1b no room");
+}
+
+#[test]
 fn a_record_that_never_comes_is_not_waited_for() {
     let fake = Fake::new("case $1 in run) exit 3 ;; *) sleep 1000 ;; esac");
     let ending = ending(&fake.docker_within(SHORT), LONG);
