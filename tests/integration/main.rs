@@ -11,5 +11,7 @@ mod engine_outcomes;
 mod engine_proof;
 mod fake_engine;
 mod harness;
+mod host_run;
 mod layers;
+mod odd_input;
 mod redact;
