@@ -64,7 +64,7 @@ fn every_ending_as_a_person_sees_it() {
     same(
         &redact(&format!("{tests}\n{rest}"), &project),
         "\
-Running 6 tests in 1 worker with host (none)
+Running 6 tests in 1 worker with host
 fail output-limit [<time>] test/loud_test.sh
   = profile small, image none, worker <n>, CPU time <time>
   stdout, 12 B:
@@ -267,9 +267,9 @@ fn a_timeout_on_the_command_line_holds_for_every_test() {
 fn workers_are_as_many_as_asked_for_and_useful() {
     let project = Project::new().test("a", "").test("b", "").test("c", "");
     for (asked, head) in [
-        ("1", "Running 3 tests in 1 worker with host (none)\n"),
-        ("2", "Running 3 tests in 2 workers with host (none)\n"),
-        ("1024", "Running 3 tests in 3 workers with host (none)\n"),
+        ("1", "Running 3 tests in 1 worker with host\n"),
+        ("2", "Running 3 tests in 2 workers with host\n"),
+        ("1024", "Running 3 tests in 3 workers with host\n"),
     ] {
         let said = host(&project, &["--workers", asked]);
         assert!(said.stdout.starts_with(head), "{asked}: {}", said.stdout);
