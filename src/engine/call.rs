@@ -138,7 +138,9 @@ impl Call {
     pub fn stream(self, mut on_line: impl FnMut(&[u8])) -> Result<(), EngineError> {
         let (reader, writer) = pipe()?;
         let second = writer.try_clone().map_err(|error| no_pipe(&error))?;
-        let expression = self.expression().stdout_file(writer).stderr_file(second);
+        let expression = dying_with_us(self.expression())
+            .stdout_file(writer)
+            .stderr_file(second);
         let (mut line, mut tail) = (Vec::new(), Tail::default());
         let status = self.watch(expression, reader, None, |_, bytes| {
             tail.push(bytes);
@@ -331,6 +333,18 @@ pub(super) fn own_group(argv: &[OsString]) -> Expression {
             Ok(())
         })
         .unchecked()
+}
+
+/// Ends the program when the thread that starts it ends: an interrupted launcher must not leave a
+/// long build to itself. Only for a thread that waits for the program.
+fn dying_with_us(expression: Expression) -> Expression {
+    expression.before_spawn(|command| {
+        // SAFETY: prctl is a plain system call, which may be made between fork and exec.
+        unsafe {
+            command.pre_exec(|| Ok(nix::sys::prctl::set_pdeathsig(Signal::SIGTERM)?));
+        }
+        Ok(())
+    })
 }
 
 /// Kills a program of [`own_group`] with all its helpers, if it has not ended: its number may be

@@ -1,9 +1,10 @@
 //! `run --dry-run`, `doctor` and `clean` with a docker that only plays one.
 
 use std::process::Command;
+use std::time::Duration;
 
 use crate::fake_engine::{calls, fake};
-use crate::harness::{Project, Said};
+use crate::harness::{Project, Said, finish, wait_until};
 
 /// A container's id, less its last digit.
 const ID: &str = "df60ebb59db0c0b2fa48ef53303716e36edb0de369dd550d3365971890975d6";
@@ -348,4 +349,30 @@ fn clean_removes_only_images_of_our_name() {
         format!("removed image docker-test/isolation:0.1.0\nremoved image sha256:{ID}3\n"),
         "{said:?}"
     );
+}
+
+/// Ctrl-C on a terminal reaches the launcher alone: the engine's calls have groups of their own.
+#[test]
+fn an_interrupted_build_does_not_go_on_without_its_launcher() {
+    let project = Project::new().fake_docker(
+        "case $1 in
+           pull) echo $$ >\"${0%/*}/pid.new\"; mv \"${0%/*}/pid.new\" \"${0%/*}/pid\"; exec sleep 1000 ;;
+           *) echo 'Error: No such image' >&2; exit 1 ;;
+         esac",
+    );
+    let launcher = project.start(["build", "isolation"]);
+    let file = project.path().join(".fake/pid");
+    wait_until("the pull", Duration::from_secs(60), || file.exists());
+    let pid = std::fs::read_to_string(file).unwrap();
+    let pull = format!("/proc/{}/stat", pid.trim());
+    assert!(std::path::Path::new(&pull).exists());
+    let signalled = Command::new("kill")
+        .args(["-INT", &launcher.id().to_string()])
+        .status();
+    assert!(signalled.unwrap().success());
+    assert_eq!(finish(launcher).status, 130);
+    wait_until("the end of the pull", Duration::from_secs(60), || {
+        // A zombie has ended; somebody else reaps it.
+        std::fs::read_to_string(&pull).map_or(true, |stat| stat.contains(") Z "))
+    });
 }
