@@ -83,9 +83,40 @@ pub fn await_end<'scope>(
     });
 }
 
-/// Writes a message. A worker that is gone shows elsewhere.
-pub fn tell(stdin: &mut Option<Box<dyn Write + Send>>, message: &ToWorker) {
-    if let Some(pipe) = stdin {
-        let _ = pipe.write_all(&encode(message)).and_then(|()| pipe.flush());
+/// The way to a worker. Messages wait until they are posted together: every write wakes three
+/// processes of the engine on its way.
+#[derive(Default)]
+pub struct Mailbox {
+    pipe: Option<Box<dyn Write + Send>>,
+    unsent: Vec<u8>,
+}
+
+impl Mailbox {
+    /// Opens it.
+    pub fn open(&mut self, pipe: Box<dyn Write + Send>) {
+        self.pipe = Some(pipe);
+    }
+
+    /// Takes a message. One for a worker that is not there, or is gone, is dropped.
+    pub fn tell(&mut self, message: &ToWorker) {
+        if self.pipe.is_some() {
+            self.unsent.extend_from_slice(&encode(message));
+        }
+    }
+
+    /// Sends what waits. A worker that is gone shows elsewhere.
+    pub fn post(&mut self) {
+        if let Some(pipe) = &mut self.pipe
+            && !self.unsent.is_empty()
+        {
+            let _ = pipe.write_all(&self.unsent).and_then(|()| pipe.flush());
+            self.unsent.clear();
+        }
+    }
+
+    /// Sends what waits, and says that nothing more comes.
+    pub fn close(&mut self) {
+        self.post();
+        self.pipe = None;
     }
 }

@@ -18,9 +18,9 @@ pub type ClassIndex = usize;
 pub type WorkerNumber = u64;
 
 /// How much work a worker should have in hand, so that no round trip is waited for.
-const IN_HAND: Duration = Duration::from_millis(30);
+const IN_HAND: Duration = Duration::from_millis(60);
 /// The most tests in hand.
-const MOST_IN_HAND: usize = 64;
+const MOST_IN_HAND: usize = 128;
 /// How many tests of a queue are concluded in one go.
 const CONCLUSIONS: usize = 256;
 /// How often the engine may lose a test before that is its last word.

@@ -1,13 +1,12 @@
 //! The one loop of a run: takes messages in, lets the dispatcher decide, acts, and emits events.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::thread::Scope;
 use std::time::{Duration, Instant};
 
 use super::attempt::Outputs;
-use super::connection::{END_PATIENCE, connect, tell};
+use super::connection::{END_PATIENCE, Mailbox, connect};
 use super::dispatch::{Action, ClassIndex, Dispatcher, TestIndex, WorkerNumber};
 use super::request::{BATCH, Inbox, Message, Request, RunError};
 use crate::engine::{Container, Engine, EngineError};
@@ -70,7 +69,7 @@ pub struct Connection {
     pub class: ClassIndex,
     pub since: Instant,
     pub start_us: u64,
-    pub stdin: Option<Box<dyn Write + Send>>,
+    pub stdin: Mailbox,
     pub container: Option<Box<dyn Container>>,
     pub hello: bool,
     pub goodbye: bool,
@@ -192,13 +191,17 @@ impl Machine<'_, '_> {
             let mut actions = self.dispatcher.next_actions();
             actions.extend(self.dispatcher.wind_down());
             if actions.is_empty() {
-                return Ok(());
+                break;
             }
             self.perform(actions);
             if self.events.len() >= BATCH {
                 self.emit_all(sink)?;
             }
         }
+        for worker in self.workers.values_mut() {
+            worker.stdin.post();
+        }
+        Ok(())
     }
 
     fn emit_all(&mut self, sink: &mut dyn Sink) -> Result<(), SinkError> {
@@ -225,7 +228,7 @@ impl Machine<'_, '_> {
                     self.tell(number, &ToWorker::Kill);
                     // End of file ends a worker that does not know the word any more.
                     if let Some(worker) = self.workers.get_mut(&number) {
-                        worker.stdin = None;
+                        worker.stdin.close();
                     }
                     self.kill_later(number, Duration::from_secs(2));
                 }
@@ -249,7 +252,7 @@ impl Machine<'_, '_> {
                 class,
                 since: now,
                 start_us: 0,
-                stdin: None,
+                stdin: Mailbox::default(),
                 container: None,
                 hello: false,
                 goodbye: false,
@@ -266,7 +269,7 @@ impl Machine<'_, '_> {
 
     pub fn tell(&mut self, number: WorkerNumber, message: &ToWorker) {
         if let Some(worker) = self.workers.get_mut(&number) {
-            tell(&mut worker.stdin, message);
+            worker.stdin.tell(message);
         }
     }
 
@@ -334,7 +337,9 @@ impl Machine<'_, '_> {
                 if let Some(worker) = self.workers.get_mut(&number) {
                     worker.container = Some(container);
                     // A run that was interrupted meanwhile lets go of it at once.
-                    worker.stdin = worker.kill_at.is_none().then_some(stdin);
+                    if worker.kill_at.is_none() {
+                        worker.stdin.open(stdin);
+                    }
                 }
             }
             Message::Said(number, said) => self.hear(number, said),

@@ -23,7 +23,7 @@ impl Machine<'_, '_> {
         let Some(worker) = self.workers.get_mut(&number) else {
             return;
         };
-        worker.stdin = None;
+        worker.stdin.close();
         worker.problem = worker.problem.take().or(problem);
         let Some(container) = worker.container.take() else {
             return;
@@ -106,7 +106,7 @@ impl Machine<'_, '_> {
                 self.last_error = Some(EngineError::Other(format!("worker {number}: {problem}")));
             }
             worker.given_up = Some(problem);
-            worker.stdin = None;
+            worker.stdin.close();
             worker.kill_at = Some(Instant::now() + Duration::from_secs(2));
         }
     }

@@ -15,7 +15,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use crate::protocol::{FromWorker, Job, ToWorker, encode};
 
 /// How long a message may wait for company.
-const GATHER: Duration = Duration::from_millis(10);
+const GATHER: Duration = Duration::from_millis(20);
 /// How much may wait before it is sent at once, in bytes.
 const GATHER_BYTES: usize = 64 << 10;
 
