@@ -10,7 +10,7 @@ use crate::event::{Attempt, Event, Sink, SinkError};
 use crate::model::{ByteText, ImageChoice, OutcomeKind, ProfileOrigin, Test, TestId, escape};
 use crate::plan::Selection;
 use crate::report::table;
-use crate::run::{Inbox, Policy, Request, run};
+use crate::run::{Answer, Inbox, Policy, Request, run};
 
 /// The longest listing, in bytes.
 const LONGEST: u64 = 64 << 20;
@@ -94,6 +94,7 @@ pub fn listing(setup: &Setup, image: Option<&ImageChoice>) -> Result<Option<Vec<
     let classes = vec![class];
     let request = Request {
         head: setup.head(&tests, &classes, 1),
+        engine_version: Answer::none(),
         warnings: Vec::new(),
         classes,
         class_of: vec![0],

@@ -18,7 +18,7 @@ use crate::model::{ByteText, ImageChoice, Limits, Test, escape};
 use crate::plan::Selection;
 use crate::report::{Background, Human, Json, Options};
 use crate::run::{
-    Class, Inbox, PROJECT, Policy, RUNTIME_FOLDER, Request, Root, Site, Workshop, clamp,
+    Answer, Class, Inbox, PROJECT, Policy, RUNTIME_FOLDER, Request, Root, Site, Workshop, clamp,
     forward_signals, plain_spec, run as run_tests, worker_spec,
 };
 use crate::store::Store;
@@ -103,6 +103,17 @@ impl Setup {
             closed.count() + 1,
             first.id
         ))
+    }
+
+    /// Asks the engine for its version while the images are looked up: later it would compete with
+    /// the tests.
+    pub fn ask_version(&self) -> Answer {
+        let (docker, plain, dry) = (self.docker.clone(), self.plain, self.dry);
+        Answer::to(move || match (plain, dry) {
+            (true, _) => Some(env!("CARGO_PKG_VERSION").to_owned()),
+            (_, true) => None,
+            _ => docker.version().ok(),
+        })
     }
 
     /// The image, ready; what takes long is told on stderr.
@@ -202,6 +213,7 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
     }
     let mut setup = Setup::new(arguments.engine, arguments.without_reset, context)?;
     setup.dry = arguments.dry_run;
+    let engine_version = setup.ask_version();
     let selection = Selection {
         profile: arguments.profile.clone(),
         image: arguments.image.clone(),
@@ -269,6 +281,7 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
     };
     let command = setup.config.suite.command.clone();
     let request = Request {
+        engine_version,
         head: setup.head(&tests, &classes, slots),
         warnings,
         classes,

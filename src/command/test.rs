@@ -22,7 +22,7 @@ use crate::event::Sink;
 use crate::model::ImageChoice;
 use crate::plan::Selection;
 use crate::report::{Human, Json, Options};
-use crate::run::{Inbox, Policy, Request, run};
+use crate::run::{Answer, Inbox, Policy, Request, run};
 use crate::suite;
 use crate::worker::serve;
 
@@ -89,6 +89,7 @@ pub fn test(arguments: &Test, context: &Context) -> Result<u8, Failure> {
         };
         let request = Request {
             head,
+            engine_version: Answer::none(),
             warnings: Vec::new(),
             classes,
             class_of,
@@ -149,10 +150,6 @@ impl Engine for InPlace {
             data_root: None,
             security: Vec::new(),
         })
-    }
-
-    fn version(&self) -> Result<String, EngineError> {
-        Ok(env!("CARGO_PKG_VERSION").into())
     }
 
     fn is_local(&self) -> Result<bool, EngineError> {

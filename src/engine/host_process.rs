@@ -46,10 +46,6 @@ impl Engine for HostProcess {
         })
     }
 
-    fn version(&self) -> Result<String, EngineError> {
-        Ok(env!("CARGO_PKG_VERSION").into())
-    }
-
     fn is_local(&self) -> Result<bool, EngineError> {
         Ok(true)
     }

@@ -175,12 +175,6 @@ pub trait Engine: Send + Sync {
     /// It is not there, may not be used, or does not answer in time.
     fn health(&self) -> Result<Health, EngineError>;
 
-    /// Asks it for its version alone, which is the cheaper question.
-    ///
-    /// # Errors
-    /// As [`Engine::health`].
-    fn version(&self) -> Result<String, EngineError>;
-
     /// Whether it runs on this machine and sees its files.
     ///
     /// # Errors

@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 use super::attempt::Ran;
 use super::dispatch::{TestIndex, WorkerNumber};
 use super::limits::check_limits;
-use super::machine::{Machine, Version};
-use super::request::Message;
+use super::machine::Machine;
 use crate::event::{Attempt, Event, Notice, Severity, WorkerStarted};
 use crate::model::Outcome;
 use crate::protocol::{FromWorker, Hello, PROTOCOL, Report, ToWorker};
@@ -73,19 +72,6 @@ impl Machine<'_, '_> {
             limits,
         }));
         self.dispatcher.on_ready(number);
-        self.ask_version();
-    }
-
-    /// Asks while the tests run; the engine's calls have deadlines, so an answer comes.
-    pub fn ask_version(&mut self) {
-        if matches!(self.version, Version::NotAsked) {
-            self.version = Version::Asked;
-            let (engine, inbox) = (self.engine, self.inbox.clone());
-            self.scope.spawn(move || {
-                let version = engine.version().ok();
-                let _ = inbox.send(Message::Version(version));
-            });
-        }
     }
 
     pub fn on_report(&mut self, number: WorkerNumber, report: Report) {

@@ -45,7 +45,6 @@ pub fn run(
             bad: false,
             interrupted: None,
             last_error: None,
-            version: Version::NotAsked,
             looked: Instant::now(),
         };
         machine.events.push(Event::RunStarted(request.head.clone()));
@@ -100,16 +99,8 @@ pub struct Machine<'scope, 'env> {
     pub bad: bool,
     pub interrupted: Option<i32>,
     pub last_error: Option<EngineError>,
-    pub version: Version,
     /// When deadlines were last looked after.
     pub looked: Instant,
-}
-
-/// The engine's version: asked for once a worker runs, because the question costs time.
-pub enum Version {
-    NotAsked,
-    Asked,
-    Known(Option<String>),
 }
 
 impl Machine<'_, '_> {
@@ -127,8 +118,7 @@ impl Machine<'_, '_> {
                 self.events.push(Event::Progress(self.progress()));
             }
             self.emit_all(sink)?;
-            let asking = matches!(self.version, Version::Asked);
-            if self.dispatcher.is_done() && self.ending == 0 && !asking {
+            if self.dispatcher.is_done() && self.ending == 0 {
                 break;
             }
             match receiver.recv_timeout(TICK) {
@@ -163,10 +153,7 @@ impl Machine<'_, '_> {
     ) -> Result<RunFinished, SinkError> {
         let finished = RunFinished {
             wall_us: started.elapsed().as_micros() as u64,
-            engine_version: match &self.version {
-                Version::Known(version) => version.clone(),
-                Version::NotAsked | Version::Asked => None,
-            },
+            engine_version: self.request.engine_version.take(),
             interrupted: self.interrupted,
             exit_status,
         };
@@ -345,7 +332,6 @@ impl Machine<'_, '_> {
             Message::Said(number, said) => self.hear(number, said),
             Message::Silent(number, problem) => self.on_silent(number, problem),
             Message::Gone(number, ending, words) => self.on_gone(number, ending, &words),
-            Message::Version(version) => self.version = Version::Known(version),
         }
     }
 

@@ -20,5 +20,5 @@ pub use images::{RUNTIME_FOLDER, Workshop};
 pub use interrupt::forward_signals;
 pub use limits::clamp;
 pub use machine::run;
-pub use request::{Class, Inbox, Request, RunError};
+pub use request::{Answer, Class, Inbox, Request, RunError};
 pub use spec::{HOME, PROJECT, Root, Site, plain_spec, worker_spec};

@@ -1,7 +1,9 @@
 //! What a run is asked for, and what comes into it.
 
 use std::io::Write;
+use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::dispatch::{ClassIndex, Policy, WorkerNumber};
@@ -32,12 +34,35 @@ pub struct Class {
 /// Gives a test's program and arguments.
 pub type Command = Box<dyn Fn(&Test) -> Vec<ByteText>>;
 
+/// An answer that may still be on its way.
+pub struct Answer(Mutex<Option<JoinHandle<Option<String>>>>);
+
+impl Answer {
+    /// Asks in a thread of its own, so that nobody waits for it before the end.
+    pub fn to(question: impl FnOnce() -> Option<String> + Send + 'static) -> Self {
+        Answer(Mutex::new(std::thread::Builder::new().spawn(question).ok()))
+    }
+
+    /// No question, no answer.
+    pub fn none() -> Self {
+        Answer(Mutex::new(None))
+    }
+
+    /// The answer; `None` where there is none, or it was taken before.
+    pub fn take(&self) -> Option<String> {
+        let thread = self.0.lock().ok()?.take()?;
+        thread.join().ok().flatten()
+    }
+}
+
 /// Everything that a run needs to know.
 pub struct Request {
     /// The head, as reporters and the store get it. Its tests are the run's.
     pub head: RunStarted,
     /// What is not as it was asked for; each one safe line.
     pub warnings: Vec<String>,
+    /// The engine's version, as soon as it has told it.
+    pub engine_version: Answer,
     /// The classes.
     pub classes: Vec<Class>,
     /// Each test's class.
@@ -72,8 +97,6 @@ pub enum Message {
     Silent(WorkerNumber, Option<String>),
     /// A container has ended, or never started; with its supervisor's last words.
     Gone(WorkerNumber, Ending, String),
-    /// The engine told its version, or nothing.
-    Version(Option<String>),
 }
 
 /// The way into a run.

@@ -101,6 +101,14 @@ impl Docker {
         }
     }
 
+    /// Asks the engine for its version alone, which is a cheaper question than [`Engine::health`].
+    ///
+    /// # Errors
+    /// It is not there, may not be used, or does not answer in time.
+    pub fn version(&self) -> Result<String, EngineError> {
+        health::version(self)
+    }
+
     fn failed(&self, call: &Call, answer: &Answer) -> EngineError {
         diagnose::explain(call.failed(answer.status, &answer.stderr))
     }
@@ -161,10 +169,6 @@ impl Engine for Docker {
 
     fn health(&self) -> Result<Health, EngineError> {
         health::health(self)
-    }
-
-    fn version(&self) -> Result<String, EngineError> {
-        health::version(self)
     }
 
     fn is_local(&self) -> Result<bool, EngineError> {
