@@ -213,7 +213,6 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
     }
     let mut setup = Setup::new(arguments.engine, arguments.without_reset, context)?;
     setup.dry = arguments.dry_run;
-    let engine_version = setup.ask_version();
     let selection = Selection {
         profile: arguments.profile.clone(),
         image: arguments.image.clone(),
@@ -233,6 +232,8 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
         &setup.docker,
         context,
     )?;
+    // Not before all that was typed is known to be good: bad input asks nobody.
+    let engine_version = setup.ask_version();
     let explicit = arguments.image.is_some() || setup.config.image.is_some();
     let Classes { classes, class_of } = Classes::of(&setup, &tests, arguments.timeout, explicit)?;
     let slots = slots(&setup, arguments.workers, &tests, &classes);
