@@ -25,6 +25,13 @@ skip() {
     exit 77
 }
 
+# in_full_image: whether this is the image with the debuggers, which opens more by design.
+in_full_image() {
+    image=
+    [ ! -r /etc/docker-test-image ] || read -r image </etc/docker-test-image
+    [ "$image" = full ]
+}
+
 # expect NAME WANTED FOUND
 expect() {
     [ "$2" = "$3" ] || wrong "$1 is '$3', not '$2'"

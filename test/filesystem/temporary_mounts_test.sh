@@ -7,6 +7,9 @@ for place in /tmp /home /dev/shm; do
     mount_of "$place"
     [ -n "$options" ] || wrong "$place is no mount of its own"
     for option in nosuid nodev noexec; do
+        # What a test of the full image compiles in its folders it may execute.
+        [ "$option $place" != 'noexec /tmp' ] && [ "$option $place" != 'noexec /home' ] ||
+            ! in_full_image || continue
         has "$options" "$option" || wrong "$place is mounted '$options', without $option"
     done
     case ",$super_options" in
