@@ -3,7 +3,7 @@
 //! The launcher writes [`ToWorker`] to the worker's stdin and reads [`FromWorker`] from its stdout,
 //! which the worker has to itself: test output is captured apart and travels inside messages, so a
 //! test can forge nothing. Every worker says `hello` first and `goodbye` last; a stream that ends
-//! without `goodbye` is a lost worker. A worker whose stdin ends before `finish` knows that its
+//! without `goodbye` is a lost worker. A worker whose stdin ends before it has said that knows that its
 //! launcher is gone: it kills everything and exits.
 //!
 //! Both ends are the same binary; [`PROTOCOL`] guards against an old image.

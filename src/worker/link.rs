@@ -80,9 +80,10 @@ impl Link {
         })
     }
 
-    /// The pipe to poll for messages; none once nothing more can come.
+    /// The pipe to poll for messages; none once nothing more can come. `finish` is not the last
+    /// word: a test in hand can still be interrupted, or its launcher die.
     pub fn input(&self) -> Option<BorrowedFd<'_>> {
-        (self.halt != Some(Halt::Gone) && !self.finish).then(|| self.input.as_fd())
+        (self.halt != Some(Halt::Gone)).then(|| self.input.as_fd())
     }
 
     /// The pipe to poll for room, while a message is due.
@@ -111,9 +112,7 @@ impl Link {
         loop {
             match self.input.read(&mut buffer) {
                 Ok(0) => {
-                    if !self.finish {
-                        self.halt = Some(Halt::Gone);
-                    }
+                    self.halt = Some(Halt::Gone);
                     return Ok(());
                 }
                 Ok(size) => {

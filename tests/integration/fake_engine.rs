@@ -343,9 +343,17 @@ fn a_worker_of_another_version_is_refused() {
 }
 
 /// A run in which one test waits and another does not come to its turn.
-fn waiting(test: &str) -> (Project, Child) {
+fn waiting(test: &str, fresh: &str) -> (Project, Child) {
     let project = fake().test("a", test).test("b", "touch b.ran");
-    let child = project.start(["run", "--workers", "1"]);
+    let child = project.start([
+        "run",
+        "--workers",
+        "1",
+        "--fresh",
+        fresh,
+        "--timeout",
+        "10m",
+    ]);
     wait_until("the test runs", PATIENCE, || {
         project.path().join("a.ran").exists()
     });
@@ -358,14 +366,18 @@ fn signal(child: &Child, signal: Signal) {
 
 #[test]
 fn the_first_signal_ends_a_run_with_grace() {
-    for (name, status) in [
-        (Signal::SIGINT, 130),
-        (Signal::SIGTERM, 143),
-        (Signal::SIGHUP, 129),
-        (Signal::SIGQUIT, 131),
+    for (name, status, fresh) in [
+        (Signal::SIGINT, 130, "worker"),
+        (Signal::SIGTERM, 143, "worker"),
+        (Signal::SIGHUP, 129, "worker"),
+        (Signal::SIGQUIT, 131, "worker"),
+        // Its worker was told at once to finish.
+        (Signal::SIGINT, 130, "test"),
     ] {
-        let (project, child) =
-            waiting("trap 'touch a.term; exit 0' TERM; touch a.ran; sleep 1000 & wait");
+        let (project, child) = waiting(
+            "trap 'touch a.term; exit 0' TERM; touch a.ran; sleep 1000 & wait",
+            fresh,
+        );
         signal(&child, name);
         let said = finish(child);
         let verdicts = check(
@@ -392,8 +404,10 @@ fn the_first_signal_ends_a_run_with_grace() {
 
 #[test]
 fn the_second_signal_ends_it_now() {
-    let (project, child) =
-        waiting("trap 'touch a.term' TERM; touch a.ran; while :; do sleep 0.05; done");
+    let (project, child) = waiting(
+        "trap 'touch a.term' TERM; touch a.ran; while :; do sleep 0.05; done",
+        "worker",
+    );
     signal(&child, Signal::SIGINT);
     wait_until("the test hears TERM", PATIENCE, || {
         project.path().join("a.term").exists()
@@ -414,19 +428,21 @@ fn the_second_signal_ends_it_now() {
 /// Of a launcher that is killed, what was recorded stays, and its workers end.
 #[test]
 fn the_workers_of_a_killed_launcher_end() {
-    let (project, mut child) = waiting("echo $$ > a.pid; touch a.ran; sleep 1000");
-    child.kill().unwrap();
-    child.wait().unwrap();
-    assert_eq!(worker_pids(&project).len(), 1);
-    no_worker_is_left(&project);
-    let test = std::fs::read_to_string(project.path().join("a.pid")).unwrap();
-    let test = format!("/proc/{}", test.trim());
-    wait_until("the test ends", PATIENCE, || !Path::new(&test).exists());
-    assert_eq!(
-        project.query("select count(*) from runs where exit_status is null"),
-        "1"
-    );
-    // The next run is not in its way.
-    let said = project.run(["run", "test/b_test.sh"]);
-    assert_eq!(said.status, 0, "{said:?}");
+    for fresh in ["worker", "test"] {
+        let (project, mut child) = waiting("echo $$ > a.pid; touch a.ran; sleep 1000", fresh);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(worker_pids(&project).len(), 1);
+        no_worker_is_left(&project);
+        let test = std::fs::read_to_string(project.path().join("a.pid")).unwrap();
+        let test = format!("/proc/{}", test.trim());
+        wait_until("the test ends", PATIENCE, || !Path::new(&test).exists());
+        assert_eq!(
+            project.query("select count(*) from runs where exit_status is null"),
+            "1"
+        );
+        // The next run is not in its way.
+        let said = project.run(["run", "test/b_test.sh"]);
+        assert_eq!(said.status, 0, "{said:?}");
+    }
 }
