@@ -230,18 +230,19 @@ impl Plan<'_> {
     /// # Safety
     /// Only between fork and exec, in the child.
     unsafe fn limit(&self) {
-        let limit = |resource, value| {
+        let limit = |resource, soft, hard| {
             let limit = libc::rlimit {
-                rlim_cur: value,
-                rlim_max: value,
+                rlim_cur: soft,
+                rlim_max: hard,
             };
             // SAFETY: a plain system call on a local.
             unsafe { libc::setrlimit(resource, &raw const limit) };
         };
-        limit(libc::RLIMIT_NOFILE, self.open_files);
-        limit(libc::RLIMIT_CORE, 0);
+        limit(libc::RLIMIT_NOFILE, self.open_files, self.open_files);
+        limit(libc::RLIMIT_CORE, 0, 0);
         if let Some(seconds) = self.cpu_seconds {
-            limit(libc::RLIMIT_CPU, seconds);
+            // At the hard limit the kernel sends KILL and no XCPU.
+            limit(libc::RLIMIT_CPU, seconds, seconds + 1);
         }
         // SAFETY: plain system calls; the path and the text are static.
         unsafe {

@@ -166,7 +166,7 @@ impl Supervisor {
             link.flush()?;
         }
         self.watch(&mut watch, link)?;
-        self.finish(watch, link, cpu_seconds.is_some())
+        self.finish(watch, link, cpu_seconds)
     }
 
     /// Until the test's own process has ended.
@@ -205,7 +205,7 @@ impl Supervisor {
         &mut self,
         mut watch: Watch<'_>,
         link: &mut Link,
-        rlimit_cpu: bool,
+        cpu_seconds: Option<u64>,
     ) -> Result<Report, String> {
         let Some((ended, ended_at)) = watch.ended.take() else {
             return Err("a test without an end".into());
@@ -214,7 +214,7 @@ impl Supervisor {
         let outlived = if watch.stopped.is_some() {
             Vec::new()
         } else {
-            self.linger(&mut watch)?
+            self.linger(&mut watch, link)?
         };
         let reset_from = Instant::now();
         let cleaned = if watch.job.without_reset {
@@ -227,9 +227,9 @@ impl Supervisor {
         watch.read(self.reach, usize::MAX);
         watch.pass_on(link);
         let mut stopped = watch.stopped;
-        if rlimit_cpu
+        if let Some(seconds) = cpu_seconds
             && stopped.is_none()
-            && ended.termination == Termination::Signal(nix::libc::SIGXCPU)
+            && ran_out_of_cpu(&ended, seconds)
         {
             stopped = Some(StopReason::Timeout(Clock::Cpu));
         }
@@ -259,7 +259,7 @@ impl Supervisor {
     }
 
     /// Lets processes that outlive the test's own end by themselves, and names those that do not.
-    fn linger(&mut self, watch: &mut Watch<'_>) -> Result<Vec<ByteText>, String> {
+    fn linger(&mut self, watch: &mut Watch<'_>, link: &mut Link) -> Result<Vec<ByteText>, String> {
         let deadline = Instant::now() + LINGER;
         loop {
             while reap().is_some() {}
@@ -278,7 +278,9 @@ impl Supervisor {
             );
             sleep_until(&mut polled, Some(deadline))?;
             watch.read(self.reach, READS);
-            self.signals.hear(self.reach == Reach::Namespace);
+            if self.signals.hear(self.reach == Reach::Namespace).stop {
+                link.stop(Halt::Interrupt);
+            }
         }
     }
 
@@ -318,6 +320,15 @@ impl Supervisor {
             link.receive()?;
         }
         Ok(())
+    }
+}
+
+/// Whether RLIMIT_CPU ended this process: with XCPU, or with KILL where it ignores that.
+fn ran_out_of_cpu(ended: &Ended, seconds: u64) -> bool {
+    match ended.termination {
+        Termination::Signal(nix::libc::SIGXCPU) => true,
+        Termination::Signal(nix::libc::SIGKILL) => ended.rusage_us >= seconds * 1_000_000,
+        _ => false,
     }
 }
 

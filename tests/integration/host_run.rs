@@ -263,6 +263,20 @@ fn a_timeout_on_the_command_line_holds_for_every_test() {
     );
 }
 
+/// The kernel's limit of one process, where no cgroup counts all of them.
+#[test]
+fn cpu_time_that_runs_out_is_a_timeout() {
+    let project = Project::new()
+        .fake_docker(NEVER)
+        .config("profiles: {standard: {cpu-time: 1s, timeout: 60s}}")
+        .test("spin", "while :; do :; done")
+        .test("deaf", "trap '' XCPU; while :; do :; done");
+    let said = host(&project, &[]);
+    assert_eq!(said.status, 1, "{said:?}");
+    let sql = "select group_concat(distinct outcome || ' ' || reason) from attempts";
+    assert_eq!(project.query(sql), "timeout cpu");
+}
+
 #[test]
 fn workers_are_as_many_as_asked_for_and_useful() {
     let project = Project::new().test("a", "").test("b", "").test("c", "");
