@@ -310,6 +310,17 @@ impl Dispatcher {
         Some(test)
     }
 
+    /// Somebody else told a worker to stop, and it ended this test: it runs again.
+    pub fn on_stopped(&mut self, number: WorkerNumber, seq: u64) -> Option<Action> {
+        let worker = self.workers.get_mut(&number)?;
+        let at = worker.in_hand.iter().position(|(s, _)| *s == seq)?;
+        let (_, test) = worker.in_hand.remove(at)?;
+        worker.tests += 1;
+        // It takes no further test.
+        worker.closing = true;
+        Some(self.blame(test, LostCause::Engine, (number, seq)))
+    }
+
     /// A test's result was not good.
     pub fn on_bad_result(&mut self) {
         if self.policy.fail_fast && self.stop.is_none() {

@@ -7,7 +7,7 @@ use super::dispatch::{TestIndex, WorkerNumber};
 use super::limits::check_limits;
 use super::machine::Machine;
 use crate::event::{Attempt, Event, Notice, Severity, WorkerStarted};
-use crate::model::Outcome;
+use crate::model::{Outcome, StopReason};
 use crate::protocol::{FromWorker, Hello, PROTOCOL, Report, ToWorker};
 
 impl Machine<'_, '_> {
@@ -75,6 +75,12 @@ impl Machine<'_, '_> {
     }
 
     pub fn on_report(&mut self, number: WorkerNumber, report: Report) {
+        if report.stopped == Some(StopReason::Interrupt) && self.interrupted.is_none() {
+            // `docker stop`, say: no word of ours.
+            let action = self.dispatcher.on_stopped(number, report.seq);
+            self.perform(action.into_iter().collect());
+            return;
+        }
         let took =
             Duration::from_micros(report.resources.wall_us) + Duration::from_nanos(report.reset_ns);
         let Some(index) = self.dispatcher.on_report(number, report.seq, took) else {

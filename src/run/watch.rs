@@ -96,6 +96,9 @@ impl Machine<'_, '_> {
         } else {
             cause
         };
+        if !worker.hello && worker.given_up.is_none() && self.last_error.is_none() {
+            self.last_error = Some(EngineError::Other(format!("worker {number}: {problem}")));
+        }
         self.retire(number, Some(cause), Some(problem));
     }
 

@@ -283,6 +283,36 @@ fn a_worker_that_somebody_removes_costs_no_test_its_verdict() {
     assert!(said.stdout.contains("(attempt 2)"), "{}", said.stdout);
 }
 
+/// `docker stop`: the worker hears TERM and ends its test, in order.
+#[test]
+fn a_worker_that_somebody_stops_costs_no_test_its_verdict() {
+    let project = four().test(
+        "b",
+        "[ -e b.once ] && exit 0; touch b.once; kill $PPID; sleep 1000",
+    );
+    let said = run(&project, &[]);
+    let verdicts = check(&project, &said, &PLANNED, "stopped");
+    assert_eq!(verdicts["test/b_test.sh"], "pass");
+    let first =
+        "select outcome || ' ' || reason || ' ' || superseded from attempts join tests using (test)
+                 where id = 'test/b_test.sh' and attempt = 1";
+    assert_eq!(project.query(first), "lost engine 1");
+}
+
+/// A supervisor that fails at its start is no failure of the tests.
+#[test]
+fn workers_that_end_before_hello_are_the_engines_failure() {
+    let project = four().env("FAKE_PROGRAM", "/bin/false");
+    let said = run(&project, &[]);
+    let verdicts = check(&project, &said, &PLANNED, "no hello");
+    assert_eq!(said.status, 3, "{said:?}");
+    assert!(
+        verdicts
+            .values()
+            .all(|verdict| verdict == "not-run no-worker")
+    );
+}
+
 #[test]
 fn a_test_whose_worker_is_always_removed_is_lost_and_not_a_crash() {
     let project = four().test("b", "touch .fake/somebody; kill -9 $PPID");
