@@ -159,7 +159,7 @@ impl Dispatcher {
         for number in ready {
             self.feed(number, &mut actions);
         }
-        while self.workers.values().filter(|w| !w.closing).count() < self.policy.slots {
+        while self.workers.values().filter(|w| w.holds_slot()).count() < self.policy.slots {
             let Some(action) = self.start() else { break };
             actions.push(action);
         }
@@ -456,6 +456,11 @@ impl Dispatcher {
 }
 
 impl Worker {
+    /// A worker that was told to finish keeps its slot until it has reported what it has in hand.
+    fn holds_slot(&self) -> bool {
+        !self.closing || !self.in_hand.is_empty()
+    }
+
     fn hand(&mut self, number: WorkerNumber, test: TestIndex) -> Action {
         let seq = self.next_seq;
         self.next_seq += 1;

@@ -79,9 +79,12 @@ impl World {
                 Action::Retry(..) => {}
             }
         }
-        self.most_workers = self
-            .most_workers
-            .max(self.sims.values().filter(|sim| !sim.finish).count());
+        self.most_workers = self.most_workers.max(
+            self.sims
+                .values()
+                .filter(|sim| !sim.finish || !sim.jobs.is_empty())
+                .count(),
+        );
     }
 
     fn settle(&mut self) {
