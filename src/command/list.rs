@@ -26,7 +26,6 @@ pub fn list(arguments: &List, context: &Context) -> Result<u8, Failure> {
     let listed = listing(&setup, None)?;
     let tests = tests(
         &setup.config,
-        &arguments.paths,
         &selection,
         listed.as_deref(),
         &setup.docker,

@@ -21,15 +21,14 @@ pub fn project(context: &Context) -> Result<Config, Failure> {
 /// The planned tests. `listed`: what the suite's own listing command printed, where it has one.
 pub fn tests(
     config: &Config,
-    paths: &[PathBuf],
     selection: &Selection,
     listed: Option<&[u8]>,
     docker: &Docker,
     context: &Context,
 ) -> Result<Arc<Vec<Test>>, Failure> {
     let found = match listed {
-        Some(output) => below(parse_listing(output)?, config, paths, context)?,
-        None => discover(config, &context.directory()?, paths)?,
+        Some(output) => below(parse_listing(output)?, config, &selection.paths, context)?,
+        None => discover(config, &context.directory()?, &selection.paths)?,
     };
     let available = |image: &ImageChoice| match image {
         ImageChoice::Full => is_built(docker, Recipe::Full, config),

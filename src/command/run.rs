@@ -226,7 +226,6 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
     };
     let tests = tests(
         &setup.config,
-        &arguments.paths,
         &selection,
         listed.as_deref(),
         &setup.docker,

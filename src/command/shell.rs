@@ -82,15 +82,11 @@ pub fn shell(arguments: &Shell, context: &Context) -> Result<u8, Failure> {
 
 /// The test of this id.
 fn find(setup: &Setup, id: &OsString, context: &Context) -> Result<Test, Failure> {
-    let paths = [id.into()];
-    let found = tests(
-        &setup.config,
-        &paths,
-        &Selection::default(),
-        None,
-        &setup.docker,
-        context,
-    )?;
+    let selection = Selection {
+        paths: vec![id.into()],
+        ..Selection::default()
+    };
+    let found = tests(&setup.config, &selection, None, &setup.docker, context)?;
     match found.as_slice() {
         [test] => Ok(test.clone()),
         _ => Err(Failure::usage(format!(

@@ -15,8 +15,7 @@ use super::worker::place;
 use super::{Context, Failure};
 use crate::cli::{EngineChoice, MessageFormat, Test};
 use crate::engine::{
-    Capabilities, Container, ContainerSpec, Ending, Engine, EngineError, EngineKind, Found,
-    FoundImage, Health, Image, Pipes,
+    Capabilities, Container, ContainerSpec, Ending, Engine, EngineError, EngineKind, Health, Pipes,
 };
 use crate::event::Sink;
 use crate::model::ImageChoice;
@@ -40,14 +39,7 @@ pub fn test(arguments: &Test, context: &Context) -> Result<u8, Failure> {
         filters: arguments.filter.clone(),
         paths: arguments.paths.clone(),
     };
-    let tests = tests(
-        &setup.config,
-        &arguments.paths,
-        &selection,
-        None,
-        &setup.docker,
-        context,
-    )?;
+    let tests = tests(&setup.config, &selection, None, &setup.docker, context)?;
     // One container, so one class of workers; each test still has its own profile's time limits.
     let mut classes = Vec::new();
     let mut class_of = Vec::new();
@@ -152,14 +144,6 @@ impl Engine for InPlace {
         })
     }
 
-    fn is_local(&self) -> Result<bool, EngineError> {
-        Ok(true)
-    }
-
-    fn image(&self, _reference: &str) -> Result<Option<Image>, EngineError> {
-        Ok(None)
-    }
-
     fn command_line(&self, _spec: &ContainerSpec) -> Result<Option<Vec<OsString>>, EngineError> {
         Ok(None)
     }
@@ -172,22 +156,6 @@ impl Engine for InPlace {
                 "this container cannot be brought back to a clean state for the tests that are left".into(),
             )),
         }
-    }
-
-    fn inspect(&self) -> Result<Vec<Found>, EngineError> {
-        Ok(Vec::new())
-    }
-
-    fn remove(&self, _id: &str) -> Result<(), EngineError> {
-        Ok(())
-    }
-
-    fn images(&self) -> Result<Vec<FoundImage>, EngineError> {
-        Ok(Vec::new())
-    }
-
-    fn remove_image(&self, _image: &FoundImage) -> Result<(), EngineError> {
-        Ok(())
     }
 }
 

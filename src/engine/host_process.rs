@@ -11,8 +11,8 @@ use duct::Handle;
 
 use super::call::{kill_group, own_group, pipe};
 use super::{
-    Bind, Capabilities, Container, ContainerSpec, Ending, Engine, EngineError, EngineKind, Found,
-    FoundImage, Health, Image, Pipes,
+    Bind, Capabilities, Container, ContainerSpec, Ending, Engine, EngineError, EngineKind, Health,
+    Pipes,
 };
 use crate::model::ByteText;
 
@@ -46,14 +46,6 @@ impl Engine for HostProcess {
         })
     }
 
-    fn is_local(&self) -> Result<bool, EngineError> {
-        Ok(true)
-    }
-
-    fn image(&self, _reference: &str) -> Result<Option<Image>, EngineError> {
-        Ok(None)
-    }
-
     fn command_line(&self, spec: &ContainerSpec) -> Result<Option<Vec<OsString>>, EngineError> {
         Ok(Some(spec.argv.clone()))
     }
@@ -68,22 +60,6 @@ impl Engine for HostProcess {
             directory: outside(Path::new(&spec.directory), &spec.binds),
             handle: None,
         }))
-    }
-
-    fn inspect(&self) -> Result<Vec<Found>, EngineError> {
-        Ok(Vec::new())
-    }
-
-    fn remove(&self, _id: &str) -> Result<(), EngineError> {
-        Ok(())
-    }
-
-    fn images(&self) -> Result<Vec<FoundImage>, EngineError> {
-        Ok(Vec::new())
-    }
-
-    fn remove_image(&self, _image: &FoundImage) -> Result<(), EngineError> {
-        Ok(())
     }
 }
 

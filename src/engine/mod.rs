@@ -161,7 +161,8 @@ pub enum Ending {
     NeverStarted(EngineError),
 }
 
-/// Starts containers.
+/// Starts containers. What an engine keeps of its own, containers and images that outlive a run, has
+/// defaults for one that is on this machine and keeps nothing.
 pub trait Engine: Send + Sync {
     /// Which one it is.
     fn kind(&self) -> EngineKind;
@@ -179,13 +180,17 @@ pub trait Engine: Send + Sync {
     ///
     /// # Errors
     /// Nothing tells where it is.
-    fn is_local(&self) -> Result<bool, EngineError>;
+    fn is_local(&self) -> Result<bool, EngineError> {
+        Ok(true)
+    }
 
     /// Looks up an image by its reference; `None` where the engine does not have it.
     ///
     /// # Errors
     /// The engine does not answer.
-    fn image(&self, reference: &str) -> Result<Option<Image>, EngineError>;
+    fn image(&self, _reference: &str) -> Result<Option<Image>, EngineError> {
+        Ok(None)
+    }
 
     /// The command line that `create` and `start` come to; `None` for an engine without one.
     ///
@@ -206,25 +211,33 @@ pub trait Engine: Send + Sync {
     ///
     /// # Errors
     /// The engine does not answer.
-    fn inspect(&self) -> Result<Vec<Found>, EngineError>;
+    fn inspect(&self) -> Result<Vec<Found>, EngineError> {
+        Ok(Vec::new())
+    }
 
     /// Removes a container, running or not; one that is gone already is no error.
     ///
     /// # Errors
     /// The engine refuses, or does not answer in time.
-    fn remove(&self, id: &str) -> Result<(), EngineError>;
+    fn remove(&self, _id: &str) -> Result<(), EngineError> {
+        Ok(())
+    }
 
     /// The images that we made.
     ///
     /// # Errors
     /// The engine does not answer.
-    fn images(&self) -> Result<Vec<FoundImage>, EngineError>;
+    fn images(&self) -> Result<Vec<FoundImage>, EngineError> {
+        Ok(Vec::new())
+    }
 
     /// Removes an image; one that is gone already is no error.
     ///
     /// # Errors
     /// The engine refuses, as it does while a container uses it, or does not answer in time.
-    fn remove_image(&self, image: &FoundImage) -> Result<(), EngineError>;
+    fn remove_image(&self, _image: &FoundImage) -> Result<(), EngineError> {
+        Ok(())
+    }
 }
 
 /// One container. Dropping it closes nothing and removes nothing: close its stdin, or kill it.
