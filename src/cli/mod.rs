@@ -252,11 +252,15 @@ pub struct Worker {
 /// Which engine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum EngineChoice {
-    /// The best there is.
+    /// The first of docker, podman and sandbox that answers.
     #[default]
     Auto,
     /// Docker.
     Docker,
+    /// Podman, as root or not.
+    Podman,
+    /// Containers of this program's own: nothing else is needed.
+    Sandbox,
     /// No container: for comparison and debugging only.
     Host,
 }

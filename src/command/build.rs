@@ -15,7 +15,8 @@ pub fn build(arguments: &Build, context: &Context) -> Result<u8, Failure> {
     let config = project(context)?;
     let docker = Docker::new(context.docker());
     let mut workshop = Workshop {
-        docker: &docker,
+        engine: &docker,
+        builder: Some(&docker),
         program: program()?,
         runtime: runtime(&config),
         dry: false,
@@ -29,6 +30,7 @@ pub fn build(arguments: &Build, context: &Context) -> Result<u8, Failure> {
     let mut rows = Vec::new();
     for recipe in recipes {
         let built = workshop.build(
+            &docker,
             *recipe,
             arguments.base_image.clone(),
             arguments.pull,

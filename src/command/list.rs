@@ -28,7 +28,7 @@ pub fn list(arguments: &List, context: &Context) -> Result<u8, Failure> {
         &setup.config,
         &selection,
         listed.as_deref(),
-        &setup.docker,
+        setup.engine.as_ref(),
         context,
     )?;
     let mut out = String::new();

@@ -3,6 +3,7 @@
 pub mod probe;
 
 mod build;
+mod choose;
 mod clean;
 mod context;
 mod doctor;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::{Context, Failure};
 use crate::config::{self, Config};
+use crate::engine::Engine;
 use crate::engine::Recipe;
-use crate::engine::{Docker, Engine};
 use crate::model::{ImageChoice, Test};
 use crate::plan::{Selection, plan};
 use crate::suite::{FoundTest, check_project, discover, parse_listing};
@@ -23,7 +23,7 @@ pub fn tests(
     config: &Config,
     selection: &Selection,
     listed: Option<&[u8]>,
-    docker: &Docker,
+    engine: &dyn Engine,
     context: &Context,
 ) -> Result<Arc<Vec<Test>>, Failure> {
     let found = match listed {
@@ -31,17 +31,17 @@ pub fn tests(
         None => discover(config, &context.directory()?, &selection.paths)?,
     };
     let available = |image: &ImageChoice| match image {
-        ImageChoice::Full => is_built(docker, Recipe::Full, config),
+        ImageChoice::Full => is_built(engine, Recipe::Full, config),
         _ => true,
     };
     Ok(Arc::new(plan(found, config, selection, available)?.tests))
 }
 
 /// Whether one of our images is there.
-pub fn is_built(docker: &Docker, recipe: Recipe, config: &Config) -> bool {
+pub fn is_built(engine: &dyn Engine, recipe: Recipe, config: &Config) -> bool {
     let runtime = runtime(config);
     let reference = recipe.reference(runtime.as_deref());
-    reference.is_ok_and(|reference| matches!(docker.image(&reference), Ok(Some(_))))
+    reference.is_ok_and(|reference| matches!(engine.image(&reference), Ok(Some(_))))
 }
 
 /// The suite's runtime, as a path of this machine.

@@ -5,13 +5,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::choose::choose;
 use super::context::{owner, program};
 use super::list::listing;
 use super::prepare::{project, runtime, tests};
 use super::{Context, Failure, text};
 use crate::cli::{EngineChoice, Fresh, MessageFormat, Run, parse_env};
 use crate::config::{Config, Workers};
-use crate::engine::{Docker, Engine, HostProcess};
+use crate::engine::{Docker, Engine, EngineKind};
 use crate::event::{Event, RunStarted, Sink, SinkError};
 use crate::host::{self, Machine};
 use crate::model::{ByteText, ImageChoice, Limits, Test, escape};
@@ -38,9 +39,11 @@ pub struct Setup {
     /// The machine.
     pub machine: Machine,
     /// What starts containers.
-    pub engine: Box<dyn Engine>,
-    /// Docker, for images.
-    pub docker: Docker,
+    pub engine: Arc<dyn Engine>,
+    /// What builds images for it.
+    pub builder: Option<Docker>,
+    /// Why it is this engine, where nobody named one.
+    pub why: Option<String>,
     /// What every worker has.
     pub site: Site,
     /// The run's name.
@@ -68,8 +71,8 @@ impl Setup {
             owner: owner(&run)?,
             without_reset,
         };
-        let docker = Docker::new(context.docker());
-        let plain = engine == EngineChoice::Host;
+        let chosen = choose(engine, context)?;
+        let plain = chosen.engine.kind() == EngineKind::Host;
         if !plain && !everybody(&site.program, 0o5) {
             let shown = escape(site.program.as_os_str().as_encoded_bytes());
             return Err(Failure::engine(format!(
@@ -79,12 +82,9 @@ impl Setup {
         Ok(Setup {
             config,
             machine: Machine::read(),
-            engine: if plain {
-                Box::new(HostProcess)
-            } else {
-                Box::new(docker.clone())
-            },
-            docker,
+            engine: chosen.engine,
+            builder: chosen.builder,
+            why: chosen.why,
             site,
             run,
             plain,
@@ -108,12 +108,11 @@ impl Setup {
     /// Asks the engine for its version while the images are looked up: later it would compete with
     /// the tests.
     pub fn ask_version(&self) -> Answer {
-        let (docker, plain, dry) = (self.docker.clone(), self.plain, self.dry);
-        Answer::to(move || match (plain, dry) {
-            (true, _) => Some(env!("CARGO_PKG_VERSION").to_owned()),
-            (_, true) => None,
-            _ => docker.version().ok(),
-        })
+        if self.dry {
+            return Answer::none();
+        }
+        let engine = Arc::clone(&self.engine);
+        Answer::to(move || engine.version().ok())
     }
 
     /// The image, ready; what takes long is told on stderr.
@@ -128,7 +127,8 @@ impl Setup {
             )));
         }
         let mut workshop = Workshop {
-            docker: &self.docker,
+            engine: self.engine.as_ref(),
+            builder: self.builder.as_ref(),
             program: self.site.program.clone(),
             runtime,
             dry: self.dry,
@@ -228,7 +228,7 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
         &setup.config,
         &selection,
         listed.as_deref(),
-        &setup.docker,
+        setup.engine.as_ref(),
         context,
     )?;
     // Not before all that was typed is known to be good: bad input asks nobody.
@@ -264,6 +264,7 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
         }
     };
     let mut warnings: Vec<String> = setup.unreadable(&tests).into_iter().collect();
+    warnings.splice(0..0, setup.why.clone());
     if setup.plain {
         warnings.insert(0, "--engine host: no container, no isolation, no limits on memory or processes; for comparison and debugging only".to_owned());
     }

@@ -17,7 +17,7 @@ use crate::suite;
 
 /// Becomes the engine's command line for it; returns only where that fails.
 pub fn shell(arguments: &Shell, context: &Context) -> Result<u8, Failure> {
-    let setup = Setup::new(EngineChoice::Docker, false, context)?;
+    let setup = Setup::new(EngineChoice::Auto, false, context)?;
     let test = match &arguments.test {
         Some(id) => Some(find(&setup, id, context)?),
         None => None,
@@ -25,7 +25,9 @@ pub fn shell(arguments: &Shell, context: &Context) -> Result<u8, Failure> {
     let image = match (&arguments.image, &test) {
         (Some(image), _) => image.clone(),
         (None, Some(test)) => test.image.clone(),
-        (None, None) if is_built(&setup.docker, Recipe::Full, &setup.config) => ImageChoice::Full,
+        (None, None) if is_built(setup.engine.as_ref(), Recipe::Full, &setup.config) => {
+            ImageChoice::Full
+        }
         (None, None) => setup.config.image.clone().unwrap_or(ImageChoice::Isolation),
     };
     let explicit = arguments.image.is_some() || setup.config.image.is_some();
@@ -86,7 +88,13 @@ fn find(setup: &Setup, id: &OsString, context: &Context) -> Result<Test, Failure
         paths: vec![id.into()],
         ..Selection::default()
     };
-    let found = tests(&setup.config, &selection, None, &setup.docker, context)?;
+    let found = tests(
+        &setup.config,
+        &selection,
+        None,
+        setup.engine.as_ref(),
+        context,
+    )?;
     match found.as_slice() {
         [test] => Ok(test.clone()),
         _ => Err(Failure::usage(format!(

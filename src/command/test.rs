@@ -39,7 +39,13 @@ pub fn test(arguments: &Test, context: &Context) -> Result<u8, Failure> {
         filters: arguments.filter.clone(),
         paths: arguments.paths.clone(),
     };
-    let tests = tests(&setup.config, &selection, None, &setup.docker, context)?;
+    let tests = tests(
+        &setup.config,
+        &selection,
+        None,
+        setup.engine.as_ref(),
+        context,
+    )?;
     // One container, so one class of workers; each test still has its own profile's time limits.
     let mut classes = Vec::new();
     let mut class_of = Vec::new();

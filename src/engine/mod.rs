@@ -17,7 +17,7 @@ use std::time::Duration;
 
 pub use build::{BuildError, BuildRequest, Built, Recipe, build};
 pub use docker::Docker;
-pub use host_image::{host_binds, host_image, reference as host_reference};
+pub use host_image::{host_binds, reference as host_reference};
 pub use host_process::HostProcess;
 pub use spec::{Bind, ContainerSpec, Hardening, Owner, SeccompProfile, Tmpfs};
 
@@ -26,6 +26,10 @@ pub use spec::{Bind, ContainerSpec, Hardening, Owner, SeccompProfile, Tmpfs};
 pub enum EngineKind {
     /// Docker, through its command line.
     Docker,
+    /// Podman, through its command line.
+    Podman,
+    /// Our own containers: nothing needs to be installed.
+    Sandbox,
     /// No container at all: a plain child of the launcher, for comparison and debugging.
     Host,
 }
@@ -35,6 +39,8 @@ impl EngineKind {
     pub fn as_str(self) -> &'static str {
         match self {
             EngineKind::Docker => "docker",
+            EngineKind::Podman => "podman",
+            EngineKind::Sandbox => "sandbox",
             EngineKind::Host => "host",
         }
     }
@@ -175,6 +181,22 @@ pub trait Engine: Send + Sync {
     /// # Errors
     /// It is not there, may not be used, or does not answer in time.
     fn health(&self) -> Result<Health, EngineError>;
+
+    /// Asks it for its version alone, which can be a cheaper question.
+    ///
+    /// # Errors
+    /// As [`Engine::health`].
+    fn version(&self) -> Result<String, EngineError> {
+        Ok(self.health()?.version)
+    }
+
+    /// Makes the image `host` ready and returns its reference.
+    ///
+    /// # Errors
+    /// The engine does not answer, or is on another machine, whose programs are not ours.
+    fn host_image(&self) -> Result<String, EngineError> {
+        Ok(host_reference())
+    }
 
     /// Whether it runs on this machine and sees its files.
     ///

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::spec::Root;
 use crate::engine::{
-    Bind, Docker, Engine, EngineError, SeccompProfile, host_binds, host_image, host_reference,
+    Bind, Docker, Engine, EngineError, SeccompProfile, host_binds, host_reference,
 };
 use crate::engine::{BuildError, BuildRequest, Built, Recipe, build};
 use crate::model::ImageChoice;
@@ -15,7 +15,9 @@ pub const RUNTIME_FOLDER: &str = "/opt/docker-test/bin";
 /// What is needed to make an image ready.
 pub struct Workshop<'a> {
     /// The engine.
-    pub docker: &'a Docker,
+    pub engine: &'a dyn Engine,
+    /// What builds images for it; absent where nothing does.
+    pub builder: Option<&'a Docker>,
     /// This program's file, which goes into our images.
     pub program: PathBuf,
     /// The project's own interpreter.
@@ -59,9 +61,18 @@ impl Workshop<'_> {
 
     fn ours(&mut self, recipe: Recipe, explicit: bool) -> Result<Root, ImageError> {
         let reference = recipe.reference(self.runtime.as_deref())?;
-        if !self.dry && self.docker.image(&reference)?.is_none() {
+        if !self.dry && self.engine.image(&reference)?.is_none() {
+            let Some(builder) = self.builder else {
+                if explicit {
+                    return Err(self.not_here(&reference).into());
+                }
+                (self.tell)(&format!(
+                    "{reference} is not here: using this machine's own programs instead (image: host)"
+                ));
+                return self.host();
+            };
             (self.tell)(&format!("building {reference}, which is missing"));
-            match self.build(recipe, None, false, false) {
+            match self.build(builder, recipe, None, false, false) {
                 Ok(_) => {}
                 Err(BuildError::BaseUnavailable { base, .. }) if !explicit => {
                     (self.tell)(&format!(
@@ -86,6 +97,19 @@ impl Workshop<'_> {
         })
     }
 
+    /// Where nothing builds images they come from elsewhere.
+    fn not_here(&self, reference: &str) -> EngineError {
+        EngineError::Unavailable {
+            message: format!(
+                "the engine {} has no image {reference} and builds none",
+                self.engine.kind().as_str()
+            ),
+            hint: format!(
+                "where it was built: `docker save {reference} -o image.tar`; here: `docker-test image import {reference} image.tar`"
+            ),
+        }
+    }
+
     fn host(&mut self) -> Result<Root, ImageError> {
         let mut binds = host_binds();
         binds.extend(self.runtime_bind());
@@ -94,7 +118,7 @@ impl Workshop<'_> {
             reference: if self.dry {
                 host_reference()
             } else {
-                host_image(self.docker)?
+                self.engine.host_image()?
             },
             seccomp: SeccompProfile::Isolation,
             exec: false,
@@ -122,6 +146,7 @@ impl Workshop<'_> {
     /// See [`BuildError`].
     pub fn build(
         &mut self,
+        builder: &Docker,
         recipe: Recipe,
         base_image: Option<String>,
         pull: bool,
@@ -135,6 +160,6 @@ impl Workshop<'_> {
             runtime: self.runtime.clone(),
             binary: self.program.clone(),
         };
-        build(self.docker, &request, self.tell)
+        build(builder, &request, self.tell)
     }
 }

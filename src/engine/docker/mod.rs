@@ -27,7 +27,7 @@ use self::container::DockerContainer;
 use super::call::{Answer, Call};
 use super::{
     Capabilities, Container, ContainerSpec, Engine, EngineError, EngineKind, Found, FoundImage,
-    Health, Image, seccomp,
+    Health, Image, host_image, seccomp,
 };
 
 /// Deadline of a call. An engine that has no answer by then is hanging.
@@ -101,14 +101,6 @@ impl Docker {
         }
     }
 
-    /// Asks the engine for its version alone, which is a cheaper question than [`Engine::health`].
-    ///
-    /// # Errors
-    /// It is not there, may not be used, or does not answer in time.
-    pub fn version(&self) -> Result<String, EngineError> {
-        health::version(self)
-    }
-
     fn failed(&self, call: &Call, answer: &Answer) -> EngineError {
         diagnose::explain(call.failed(answer.status, &answer.stderr))
     }
@@ -169,6 +161,14 @@ impl Engine for Docker {
 
     fn health(&self) -> Result<Health, EngineError> {
         health::health(self)
+    }
+
+    fn version(&self) -> Result<String, EngineError> {
+        health::version(self)
+    }
+
+    fn host_image(&self) -> Result<String, EngineError> {
+        host_image::host_image(self)
     }
 
     fn is_local(&self) -> Result<bool, EngineError> {
