@@ -242,9 +242,12 @@ fn move_processes(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Makes a folder that we can make others in; it may be there, and may be somebody else's.
 fn make(folder: &Path) -> io::Result<()> {
     match fs::create_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            Ok(access(folder, AccessFlags::W_OK)?)
+        }
         made => made,
     }
 }
