@@ -3,13 +3,13 @@
 //! All containers' cgroups lie in one folder of ours in each hierarchy, and their names say whose
 //! they are: a launcher's process id and start time. Whoever comes later sweeps those of the dead.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::unistd::{AccessFlags, Pid, access};
+use nix::unistd::{AccessFlags, access};
 
 use super::super::{ContainerSpec, Owner};
 use super::plan::{Cgroup, Obstacle};
@@ -23,6 +23,8 @@ const OURS: &str = "docker-test";
 const LEAF: &str = "docker-test-launcher";
 /// The kernel's period of CPU quotas, in microseconds.
 const PERIOD_US: u64 = 100_000;
+/// How often a folder that others remove is made again.
+const TRIES: u32 = 10;
 /// How long a cgroup may stay busy after its last process ended.
 const BUSY: Duration = Duration::from_secs(2);
 
@@ -94,15 +96,26 @@ impl Hierarchy {
         }
     }
 
-    /// Removes the cgroups of launchers that are dead, and says how many containers these were.
-    pub fn sweep(&self) -> usize {
-        let folders: Vec<&Path> = match self {
+    fn folders(&self) -> Vec<&Path> {
+        match self {
             Hierarchy::None(_) => Vec::new(),
             Hierarchy::Two(folder) => vec![folder],
             Hierarchy::One(folders) => folders.iter().map(|(_, folder)| folder.as_path()).collect(),
-        };
+        }
+    }
+
+    /// Removes our folders where no container is left in them.
+    pub fn leave(&self) {
+        for folder in self.folders() {
+            // Another launcher's containers keep it.
+            let _ = fs::remove_dir(folder);
+        }
+    }
+
+    /// Removes the cgroups of launchers that are dead, and says how many containers these were.
+    pub fn sweep(&self) -> usize {
         let mut swept = 0;
-        for (index, folder) in folders.into_iter().enumerate() {
+        for (index, folder) in self.folders().into_iter().enumerate() {
             let entries = fs::read_dir(folder).into_iter().flatten().flatten();
             for entry in entries.filter(|entry| is_dead(&entry.file_name().to_string_lossy())) {
                 // Its processes are gone, or about to be: PID 1 ends with its monitor.
@@ -252,6 +265,24 @@ fn make(folder: &Path) -> io::Result<()> {
     }
 }
 
+/// Makes a container's folder, and ours above it where it is gone: a launcher that ends removes it
+/// while it is empty.
+fn make_below(folder: &Path) -> io::Result<()> {
+    for _ in 0..TRIES {
+        match fs::create_dir(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let ours = folder.parent().unwrap_or(folder);
+                make(ours)?;
+                if ours.join("cgroup.subtree_control").exists() {
+                    delegate(ours)?;
+                }
+            }
+            made => return made,
+        }
+    }
+    fs::create_dir(folder)
+}
+
 fn quota_us(cpus: f64) -> u64 {
     // The kernel takes no less than a millisecond.
     ((cpus * PERIOD_US as f64).round() as u64).max(1000)
@@ -323,8 +354,7 @@ impl Guard {
         for cgroup in cgroups {
             let folder = PathBuf::from(cgroup.folder.as_os_str());
             let shown = cgroup.folder.to_string();
-            // Another launcher that ends may have removed the folder above a moment ago.
-            let made = fs::create_dir_all(&folder);
+            let made = make_below(&folder);
             made.map_err(failed(format!("make the cgroup {shown}")))?;
             guard.0.push(folder.clone());
             for (file, value, may_miss) in &cgroup.settings {
@@ -338,19 +368,40 @@ impl Guard {
         Ok(guard)
     }
 
-    /// Puts a process into each.
+    /// The cgroup of version 2, for a process to be born in.
     ///
     /// # Errors
-    /// The kernel refuses.
-    pub fn join(&self, pid: Pid) -> Result<(), Obstacle> {
-        for folder in &self.0 {
-            fs::write(folder.join("cgroup.procs"), pid.to_string()).map_err(|error| Obstacle {
-                step: format!("join the cgroup {}", folder.display()),
-                errno: error.raw_os_error().unwrap_or(0),
-            })?;
-        }
-        Ok(())
+    /// It cannot be opened.
+    pub fn birthplace(&self) -> Result<Option<File>, Obstacle> {
+        let folder = self.0.first();
+        let Some(folder) = folder.filter(|folder| !folder.join("tasks").exists()) else {
+            return Ok(None);
+        };
+        File::open(folder).map(Some).map_err(|error| Obstacle {
+            step: format!("open the cgroup {}", folder.display()),
+            errno: error.raw_os_error().unwrap_or(0),
+        })
     }
+}
+
+/// Joins the cgroups of version 1. A thread that moves itself does not wait for all processors, as
+/// moving another process does.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn join(cgroups: &[Cgroup]) -> Result<(), Obstacle> {
+    for cgroup in cgroups {
+        let tasks = Path::new(cgroup.folder.as_os_str()).join("tasks");
+        match fs::write(tasks, "0") {
+            // Of version 2, where we were born.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            joined => joined.map_err(|error| Obstacle {
+                step: format!("join the cgroup {}", cgroup.folder),
+                errno: error.raw_os_error().unwrap_or(0),
+            })?,
+        }
+    }
+    Ok(())
 }
 
 impl Drop for Guard {
@@ -360,6 +411,14 @@ impl Drop for Guard {
             let _ = remove(folder);
         }
     }
+}
+
+/// Removes the cgroups of a container whose monitor could not.
+pub fn remove_all(cgroups: &[Cgroup]) {
+    let folders = cgroups
+        .iter()
+        .map(|cgroup| cgroup.folder.as_os_str().into());
+    drop(Guard(folders.collect()));
 }
 
 /// Removes a cgroup, whose last processes may still be ending.

@@ -14,7 +14,7 @@ use nix::unistd::Pid;
 use super::super::call::{Tail, kill_group, not_started, one_line, own_group, pipe};
 use super::super::{Container, Ending, EngineError, Pipes};
 use super::plan::{Plan, RECORD, Record};
-use super::{MONITOR, diagnose};
+use super::{MONITOR, cgroup, diagnose};
 
 /// How long a killed container may take to be gone.
 const AFTER_KILL: Duration = Duration::from_secs(10);
@@ -117,7 +117,13 @@ impl Container for SandboxContainer {
             ended = run.handle.wait_timeout(AFTER_KILL);
         }
         match ended {
-            Ok(Some(_)) => conclude(run.record()),
+            Ok(Some(_)) => {
+                let record = run.record();
+                if record.is_none() {
+                    cgroup::remove_all(&self.plan.cgroups);
+                }
+                conclude(record)
+            }
             Ok(None) => Ending::EngineGone(EngineError::Timeout {
                 command: MONITOR.into(),
                 limit: AFTER_KILL,

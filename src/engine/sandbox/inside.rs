@@ -26,7 +26,7 @@ use nix::unistd::{
 
 use super::plan::{Obstacle, Plan, Step};
 use super::sys::{self, attribute};
-use super::{filter, limits};
+use super::{cgroup, filter, limits};
 use crate::model::ByteText;
 
 /// Folders of the host on which the new root can be put until it is the root; any will do.
@@ -65,6 +65,7 @@ pub fn enter(plan: &Plan, errors: BorrowedFd<'_>) -> Obstacle {
 }
 
 fn become_program(plan: &Plan, errors: BorrowedFd<'_>) -> Result<Infallible, Obstacle> {
+    cgroup::join(&plan.cgroups)?;
     // After the cgroup was joined: what is the root of the new namespace is ours then. Where there
     // are no cgroup namespaces there is nothing to hide either.
     let _ = unshare(CloneFlags::CLONE_NEWCGROUP);

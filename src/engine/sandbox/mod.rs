@@ -113,6 +113,14 @@ impl Sandbox {
     }
 }
 
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        if let Some(hierarchy) = self.hierarchy.get() {
+            hierarchy.leave();
+        }
+    }
+}
+
 impl Engine for Sandbox {
     fn kind(&self) -> EngineKind {
         EngineKind::Sandbox

@@ -79,8 +79,11 @@ fn run() -> Result<Record, Obstacle> {
     if plan.mapped.is_some() {
         namespaces |= libc::CLONE_NEWUSER;
     }
+    let birthplace = guard.birthplace()?;
+    let cgroup = birthplace.as_ref().map(AsFd::as_fd);
     // SAFETY: the monitor has one thread.
-    let (child, pidfd) = match at(unsafe { sys::fork_into(namespaces) }, "make namespaces")? {
+    let forked = unsafe { sys::fork_into(namespaces, cgroup) };
+    let (child, pidfd) = match at(forked, "make namespaces")? {
         Forked::Child => {
             drop((may_go, errors, signals, launcher));
             // The cgroups are the monitor's to remove.
@@ -115,14 +118,10 @@ struct Running {
 impl Running {
     /// Does what only the outside can, and lets the child go.
     fn prepare(&self, plan: &Plan, may_go: PipeWriter) -> Result<(), Obstacle> {
-        let result = self
-            .guard
-            .join(self.child)
-            .and_then(|()| write_maps(self.child, plan))
-            .and_then(|()| {
-                let sent = { may_go }.write_all(b"!");
-                at(sent.map_err(|_| Errno::EPIPE), "let the container start")
-            });
+        let result = write_maps(self.child, plan).and_then(|()| {
+            let sent = { may_go }.write_all(b"!");
+            at(sent.map_err(|_| Errno::EPIPE), "let the container start")
+        });
         if result.is_err() {
             let _ = kill(self.child, Signal::SIGKILL);
             let _ = waitpid(self.child, None);
