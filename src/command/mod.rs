@@ -24,11 +24,9 @@ pub use exit::{Exit, Failure};
 /// The whole program.
 pub fn main() -> std::process::ExitCode {
     // Not through the command line's parser: a monitor is started for every container.
-    if std::env::args_os()
-        .nth(1)
-        .is_some_and(|word| word == MONITOR)
-    {
-        return monitor().into();
+    let mut words = std::env::args_os().skip(1);
+    if words.next().is_some_and(|word| word == MONITOR) {
+        return monitor(words.next().as_deref()).into();
     }
     let status = match cli::parse(std::env::args_os().collect()) {
         Ok(cli) => {

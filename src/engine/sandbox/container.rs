@@ -41,15 +41,6 @@ impl SandboxContainer {
             run: None,
         }
     }
-
-    /// The plan as the monitor reads it.
-    fn message(&self) -> Result<Vec<u8>, EngineError> {
-        let text = serde_json::to_vec(&self.plan)
-            .map_err(|error| EngineError::Other(format!("a container's plan: {error}")))?;
-        let mut message = format!("{}\n", text.len()).into_bytes();
-        message.extend(text);
-        Ok(message)
-    }
 }
 
 impl Container for SandboxContainer {
@@ -59,7 +50,10 @@ impl Container for SandboxContainer {
                 "the container was started before".into(),
             ));
         }
-        let message = self.message()?;
+        let message = self
+            .plan
+            .message()
+            .map_err(|error| EngineError::Other(format!("a container's plan: {error}")))?;
         let (child_stdin, mut stdin) = pipe()?;
         let (stdout, child_stdout) = pipe()?;
         let (stderr, child_stderr) = pipe()?;
@@ -187,7 +181,7 @@ fn listen(mut from: PipeReader, to: &Mutex<Tail>) {
 }
 
 /// What a record means. Without one somebody killed the monitor, and the container with it.
-fn conclude(record: Option<Record>) -> Ending {
+pub fn conclude(record: Option<Record>) -> Ending {
     match record {
         None => Ending::Removed,
         Some(Record::NotStarted(obstacle)) => Ending::NeverStarted(diagnose::explain(&obstacle)),

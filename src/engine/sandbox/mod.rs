@@ -7,10 +7,12 @@
 //! or container, the monitor removes what is left; should it be killed, the container ends with it,
 //! and its cgroups are swept by the next launcher.
 
+mod attach;
 mod cgroup;
 mod container;
 mod diagnose;
 mod filter;
+mod health;
 mod inside;
 mod layout;
 mod limits;
@@ -34,6 +36,7 @@ use super::{
 };
 use crate::model::ByteText;
 
+pub use health::Requirement;
 pub use monitor::monitor;
 
 /// The subcommand by which this program becomes a monitor.
@@ -59,6 +62,11 @@ impl Sandbox {
             full: OnceLock::new(),
             number: AtomicU64::new(0),
         }
+    }
+
+    /// Each thing that this engine needs, as this machine has it.
+    pub fn requirements(&self) -> Vec<Requirement> {
+        health::requirements(self)
     }
 
     /// What can be limited here. Sweeps what dead launchers left the first time.
@@ -134,14 +142,27 @@ impl Engine for Sandbox {
     }
 
     fn health(&self) -> Result<Health, EngineError> {
+        health::trial(self)?;
         Ok(Health {
-            version: env!("CARGO_PKG_VERSION").into(),
+            version: self.version()?,
             cgroup_version: crate::host::cgroup_version(),
             cpus: None,
             memory_bytes: None,
             data_root: None,
             security: vec!["seccomp".into()],
         })
+    }
+
+    fn version(&self) -> Result<String, EngineError> {
+        Ok(env!("CARGO_PKG_VERSION").into())
+    }
+
+    fn runs_as_us(&self) -> bool {
+        !getuid().is_root()
+    }
+
+    fn attach(&self, spec: &ContainerSpec) -> Result<u8, EngineError> {
+        attach::attach(&self.program, &self.plan(spec)?)
     }
 
     fn command_line(&self, _spec: &ContainerSpec) -> Result<Option<Vec<OsString>>, EngineError> {
