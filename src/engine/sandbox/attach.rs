@@ -62,6 +62,8 @@ pub fn attach(program: &Path, plan: &Plan) -> Result<u8, EngineError> {
     let handle = expression
         .start()
         .map_err(|error| not_started(&argv, &error))?;
+    // It holds the inner end of the terminal.
+    drop(expression);
     if let Some(terminal) = terminal {
         terminal.relay();
     }
