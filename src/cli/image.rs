@@ -27,7 +27,7 @@ pub enum ImageCommand {
 #[derive(Debug, Args)]
 pub struct ImageImport {
     /// What it is called: isolation, full, or any reference without a digest
-    #[arg(allow_hyphen_values = true, value_parser = name)]
+    #[arg(value_parser = name)]
     pub name: ImageChoice,
     /// A root filesystem's tar, an OCI image layout, or what `docker save` writes; - for stdin
     pub tarball: PathBuf,
@@ -45,7 +45,7 @@ pub struct ImageList {
 #[derive(Debug, Args)]
 pub struct ImageRemove {
     /// What they are called
-    #[arg(required = true, value_name = "NAME", allow_hyphen_values = true, value_parser = name)]
+    #[arg(required = true, value_name = "NAME", value_parser = name)]
     pub names: Vec<ImageChoice>,
 }
 

@@ -218,7 +218,7 @@ pub struct Shell {
 /// `clean`.
 #[derive(Debug, Args)]
 pub struct Clean {
-    /// Remove our images too
+    /// Remove our images too, and those that were imported
     #[arg(long)]
     pub images: bool,
     /// Remove this project's results too

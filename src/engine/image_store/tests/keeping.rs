@@ -105,7 +105,7 @@ fn what_the_dead_left_is_swept() {
     fs::create_dir_all(root.join("temporary/dead/content/rootfs/x")).unwrap();
     fs::create_dir_all(root.join("contents/dead/rootfs")).unwrap();
     fs::write(root.join("references/dead.new"), "{").unwrap();
-    assert_eq!(fixture.store.list().unwrap(), [image.clone()]);
+    assert_eq!(fixture.store.list().unwrap(), std::slice::from_ref(&image));
     let store = fixture.store.folders.lock().unwrap();
     let alive = fixture.store.folders.work(&store).unwrap();
     drop(store);
