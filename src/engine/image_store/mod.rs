@@ -59,7 +59,8 @@ pub struct StoredImage {
     pub files: u64,
     /// When it was imported, in microseconds since 1970.
     pub imported_unix_us: u64,
-    /// Its root filesystem's folder.
+    /// Its root filesystem's folder. Links in it lead wherever the archive says: nothing outside
+    /// may follow them.
     pub root: PathBuf,
     /// Variables that its config sets.
     pub environment: Vec<(String, String)>,

@@ -137,6 +137,13 @@ pub fn zstd(bytes: &[u8]) -> Vec<u8> {
     zstd::encode_all(bytes, 1).unwrap()
 }
 
+pub fn xz(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder =
+        lzma_rust2::XzWriter::new(Vec::new(), lzma_rust2::XzOptions::default()).unwrap();
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
 pub const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 
 /// An OCI image layout that is being made.

@@ -140,6 +140,7 @@ fn what_is_no_archive() {
         archive[..512 + 2048].to_vec(),
         gzip(&archive)[..60].to_vec(),
         zstd(&archive)[..30].to_vec(),
+        xz(&archive)[..60].to_vec(),
         gzip(&[]),
     ] {
         assert_eq!(refused(bytes), truncated);
