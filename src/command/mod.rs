@@ -8,6 +8,7 @@ mod clean;
 mod context;
 mod doctor;
 mod exit;
+mod image;
 mod list;
 mod prepare;
 mod run;
@@ -74,6 +75,7 @@ fn execute(command: Command, context: &Context) -> Result<u8, Failure> {
         Command::Shell(arguments) => shell::shell(&arguments, context),
         Command::Doctor => doctor::doctor(context),
         Command::Clean(arguments) => clean::clean(&arguments, context),
+        Command::Image { command } => image::image(&command, context),
         Command::Completions { shell } => text::print(&cli::completions(shell)),
         Command::Man => text::man(),
         Command::Test(arguments) => test::test(&arguments, context),

@@ -9,6 +9,7 @@ mod call;
 mod docker;
 mod host_image;
 mod host_process;
+mod image_store;
 mod sandbox;
 mod seccomp;
 mod spec;
@@ -20,6 +21,7 @@ pub use build::{BuildError, BuildRequest, Built, Recipe, build};
 pub use docker::Docker;
 pub use host_image::{host_binds, reference as host_reference};
 pub use host_process::HostProcess;
+pub use image_store::{ImageStore, ImageStoreError, StoredImage};
 pub use sandbox::{MONITOR, Requirement, Sandbox, monitor};
 pub use spec::{Bind, ContainerSpec, Hardening, Owner, SeccompProfile, Tmpfs};
 

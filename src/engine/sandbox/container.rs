@@ -12,6 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::super::call::{Tail, kill_group, not_started, one_line, own_group, pipe};
+use super::super::image_store::Hold;
 use super::super::{Container, Ending, EngineError, Pipes};
 use super::plan::{Plan, RECORD, Record};
 use super::{MONITOR, cgroup, diagnose};
@@ -23,6 +24,8 @@ const AFTER_KILL: Duration = Duration::from_secs(10);
 pub struct SandboxContainer {
     program: PathBuf,
     plan: Plan,
+    /// Keeps its image from being removed.
+    _hold: Option<Hold>,
     run: Option<Running>,
 }
 
@@ -33,11 +36,12 @@ struct Running {
 }
 
 impl SandboxContainer {
-    /// The container of `plan`; `program` is this program's file.
-    pub fn new(program: PathBuf, plan: Plan) -> Self {
+    /// The container of `plan`; `program` is this program's file, `hold` keeps its image.
+    pub fn new(program: PathBuf, plan: Plan, hold: Option<Hold>) -> Self {
         SandboxContainer {
             program,
             plan,
+            _hold: hold,
             run: None,
         }
     }
