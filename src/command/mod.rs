@@ -9,6 +9,7 @@ mod context;
 mod doctor;
 mod exit;
 mod list;
+mod network;
 mod prepare;
 mod run;
 mod shell;

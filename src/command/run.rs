@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::choose::choose;
 use super::context::{owner, program};
 use super::list::listing;
+use super::network::OwnNetwork;
 use super::prepare::{project, runtime, tests};
 use super::{Context, Failure, text};
 use crate::cli::{EngineChoice, Fresh, MessageFormat, Run, parse_env};
@@ -15,8 +16,8 @@ use crate::config::{Config, Workers};
 use crate::engine::{Docker, Engine, EngineKind};
 use crate::event::{Event, RunStarted, Sink, SinkError};
 use crate::host::{self, Machine};
-use crate::model::{ByteText, ImageChoice, Limits, Test, escape};
-use crate::plan::Selection;
+use crate::model::{ByteText, ImageChoice, Limits, Network, Test, escape};
+use crate::plan::{Apart, Asked, Selection, apart};
 use crate::report::{Background, Human, Json, Options};
 use crate::run::{
     Answer, Class, Inbox, PROJECT, Policy, RUNTIME_FOLDER, Request, Root, Site, Workshop, clamp,
@@ -52,6 +53,8 @@ pub struct Setup {
     pub plain: bool,
     /// Whether nothing is to be started or built.
     pub dry: bool,
+    /// How much tests are kept apart.
+    apart: Apart,
 }
 
 impl Setup {
@@ -69,6 +72,7 @@ impl Setup {
             project: config.project.clone(),
             program: program()?,
             owner: owner(&run)?,
+            network: Network::None,
             without_reset,
         };
         let chosen = choose(engine, context)?;
@@ -89,7 +93,14 @@ impl Setup {
             run,
             plain,
             dry: false,
+            apart: Apart::default(),
         })
+    }
+
+    /// Keeps tests apart like this from now on; until then it is as by default.
+    pub fn keep_apart(&mut self, apart: Apart) {
+        self.site.network = apart.network;
+        self.apart = apart;
     }
 
     /// What to say of tests that user 1001, as whom tests run in a container, cannot read. Looks at
@@ -197,6 +208,9 @@ impl Setup {
             images,
             project: self.config.project.as_os_str().into(),
             host: self.machine.hostname.clone(),
+            level: self.apart.level,
+            network: self.apart.network,
+            allow_weaker: self.apart.allow_weaker,
             workers,
             tests: Arc::clone(tests),
         }
@@ -213,6 +227,20 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
     }
     let mut setup = Setup::new(arguments.engine, arguments.without_reset, context)?;
     setup.dry = arguments.dry_run;
+    let asked = Asked {
+        level: arguments.level,
+        network: arguments.network,
+        fresh: arguments.fresh.map(|fresh| fresh == Fresh::Test),
+        allow_weaker: arguments.allow_weaker,
+    };
+    let apart = apart(asked, &setup.config)?;
+    if setup.plain && apart.level.is_strict() && !apart.allow_weaker {
+        return Err(Failure::engine(format!(
+            "level {} cannot be kept by --engine host: it has no container, so nothing that the level promises holds\n\
+             hint: use another engine, or add --allow-weaker",
+            apart.level.as_str()
+        )));
+    }
     let selection = Selection {
         profile: arguments.profile.clone(),
         image: arguments.image.clone(),
@@ -231,6 +259,7 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
         setup.engine.as_ref(),
         context,
     )?;
+    setup.keep_apart(apart);
     // Not before all that was typed is known to be good: bad input asks nobody.
     let engine_version = setup.ask_version();
     let explicit = arguments.image.is_some() || setup.config.image.is_some();
@@ -264,6 +293,7 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
         }
     };
     let mut warnings: Vec<String> = setup.unreadable(&tests).into_iter().collect();
+    warnings.splice(0..0, setup.apart.notes.clone());
     warnings.splice(0..0, setup.why.clone());
     if setup.plain {
         warnings.insert(0, "--engine host: no container, no isolation, no limits on memory or processes; for comparison and debugging only".to_owned());
@@ -292,7 +322,7 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
         directory: setup.directory(),
         policy: Policy {
             slots,
-            fresh: arguments.fresh == Fresh::Test,
+            fresh: setup.apart.fresh,
             fail_fast: arguments.fail_fast,
         },
         grace: GRACE,
@@ -304,6 +334,7 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
     forward_signals(inbox.sender()).map_err(|error| {
         Failure::engine(format!("signal handlers cannot be installed: {error}"))
     })?;
+    let _network = OwnNetwork::make(&setup.engine, &setup.site)?;
     let finished = run_tests(&request, setup.engine.as_ref(), &inbox, &mut sinks)?;
     Ok(finished.exit_status)
 }

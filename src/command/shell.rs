@@ -5,19 +5,22 @@ use std::io::IsTerminal;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+use super::network::OwnNetwork;
 use super::prepare::{is_built, tests};
 use super::run::Setup;
 use super::{Context, Failure};
 use crate::cli::{EngineChoice, Shell};
 use crate::engine::Recipe;
 use crate::model::{ByteText, ImageChoice, Test};
-use crate::plan::Selection;
+use crate::plan::{Asked, Selection, apart};
 use crate::run::HOME;
 use crate::suite;
 
 /// Becomes the engine's command line for it; returns only where that fails.
 pub fn shell(arguments: &Shell, context: &Context) -> Result<u8, Failure> {
-    let setup = Setup::new(EngineChoice::Auto, false, context)?;
+    let mut setup = Setup::new(EngineChoice::Auto, false, context)?;
+    let apart = apart(Asked::default(), &setup.config)?;
+    setup.keep_apart(apart);
     let test = match &arguments.test {
         Some(id) => Some(find(&setup, id, context)?),
         None => None,
@@ -75,7 +78,9 @@ pub fn shell(arguments: &Shell, context: &Context) -> Result<u8, Failure> {
     let Some((program, rest)) = argv.split_first() else {
         return Err(Failure::engine("this engine opens no shells"));
     };
+    let network = OwnNetwork::make(&setup.engine, &setup.site)?;
     let error = Command::new(program).args(rest).exec();
+    drop(network);
     Err(Failure::engine(format!(
         "cannot start {}: {error}",
         ByteText::from(program.as_os_str())

@@ -90,7 +90,7 @@ pub struct FoundImage {
     pub reference: Option<String>,
 }
 
-/// A container that carries our labels.
+/// A container or a network that carries our labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     /// The engine's id.
@@ -242,6 +242,32 @@ pub trait Engine: Send + Sync {
     /// # Errors
     /// The engine refuses, or does not answer in time.
     fn remove(&self, _id: &str) -> Result<(), EngineError> {
+        Ok(())
+    }
+
+    /// Makes the network that this owner's containers have under
+    /// [`Network::Internal`](crate::model::Network), where the engine needs one, before the first
+    /// of them. Its maker removes it.
+    ///
+    /// # Errors
+    /// The engine refuses, or does not answer in time.
+    fn make_network(&self, _owner: &Owner) -> Result<(), EngineError> {
+        Ok(())
+    }
+
+    /// The networks of this engine that carry our labels.
+    ///
+    /// # Errors
+    /// The engine does not answer.
+    fn networks(&self) -> Result<Vec<Found>, EngineError> {
+        Ok(Vec::new())
+    }
+
+    /// Removes a network, by its id or its name; one that is gone already is no error.
+    ///
+    /// # Errors
+    /// The engine refuses, as it does while a container has it, or does not answer in time.
+    fn remove_network(&self, _id: &str) -> Result<(), EngineError> {
         Ok(())
     }
 

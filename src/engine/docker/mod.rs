@@ -27,7 +27,7 @@ use self::container::DockerContainer;
 use super::call::{Answer, Call};
 use super::{
     Capabilities, Container, ContainerSpec, Engine, EngineError, EngineKind, Found, FoundImage,
-    Health, Image, host_image, seccomp,
+    Health, Image, Owner, host_image, seccomp,
 };
 
 /// Deadline of a call. An engine that has no answer by then is hanging.
@@ -201,6 +201,18 @@ impl Engine for Docker {
 
     fn remove(&self, id: &str) -> Result<(), EngineError> {
         inspect::remove_container(self, id).map(|_| ())
+    }
+
+    fn make_network(&self, owner: &Owner) -> Result<(), EngineError> {
+        self.run(&self.call(argv::make_network(owner)?)).map(|_| ())
+    }
+
+    fn networks(&self) -> Result<Vec<Found>, EngineError> {
+        inspect::networks(self)
+    }
+
+    fn remove_network(&self, id: &str) -> Result<(), EngineError> {
+        inspect::remove_network(self, id)
     }
 
     fn images(&self) -> Result<Vec<FoundImage>, EngineError> {

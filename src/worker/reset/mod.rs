@@ -68,8 +68,9 @@ impl Reset {
             }
         };
         let mut folders = Vec::new();
-        for path in own {
-            let mut folder = Folder::open(path)?;
+        for (at, path) in own.into_iter().enumerate() {
+            let outside = at > 0;
+            let mut folder = Folder::open(path, outside)?;
             folder.empty()?;
             folders.push(folder);
         }
@@ -117,20 +118,17 @@ impl Reset {
             cleaned.unclean = Some("a process cannot be killed".into());
             return cleaned;
         }
-        // Its own home is no leftover.
-        let _ = nix::unistd::unlinkat(
-            nix::fcntl::AT_FDCWD,
-            &self.home,
-            nix::unistd::UnlinkatFlags::RemoveDir,
-        );
+        let mut note = |result: Result<Option<Leak>, String>| match result {
+            Ok(leak) => cleaned.leaks.extend(leak),
+            Err(problem) => cleaned.unclean = Some(problem),
+        };
         for folder in &mut self.folders {
             // First the rights on the folder itself, without which it cannot be emptied.
-            for result in [folder.restore(), folder.empty()] {
-                match result {
-                    Ok(leak) => cleaned.leaks.extend(leak),
-                    Err(problem) => cleaned.unclean = Some(problem),
-                }
+            note(folder.restore());
+            if self.home.starts_with(folder.path()) {
+                note(remove_home(&self.home));
             }
+            note(folder.empty());
         }
         if let Some(sealed) = &mut self.sealed {
             sealed.reset(&mut cleaned);
@@ -154,6 +152,22 @@ impl Drop for Reset {
     fn drop(&mut self) {
         self.remove_private();
     }
+}
+
+/// Removes the test's own home, which is no leftover; says what was in it.
+fn remove_home(home: &Path) -> Result<Option<Leak>, String> {
+    use nix::{fcntl::AT_FDCWD, unistd::UnlinkatFlags, unistd::unlinkat};
+    let remove = || unlinkat(AT_FDCWD, home, UnlinkatFlags::RemoveDir);
+    // Mostly it is empty, or holds files.
+    if remove().is_ok() {
+        return Ok(None);
+    }
+    let Some(mut folder) = Folder::open_home(home)? else {
+        return Ok(None);
+    };
+    let leak = folder.empty()?;
+    remove().map_err(|error| format!("cannot remove {}: {error}", home.display()))?;
+    Ok(leak)
 }
 
 /// A folder that nobody else can enter, in the machine's temporary folder.
