@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -126,17 +127,22 @@ impl Setup {
         Answer::to(move || engine.version().ok())
     }
 
+    /// The suite's runtime, which is there.
+    fn runtime(&self) -> Result<Option<PathBuf>, Failure> {
+        match runtime(&self.config) {
+            Some(runtime) if !runtime.is_file() => {
+                let shown = escape(runtime.as_os_str().as_encoded_bytes());
+                Err(Failure::usage(format!(
+                    "suite.runtime {shown}: there is no such file\nhint: build it first, or correct suite.runtime in docker-test.yaml"
+                )))
+            }
+            runtime => Ok(runtime),
+        }
+    }
+
     /// The image, ready; what takes long is told on stderr.
     pub fn root(&self, image: &ImageChoice, explicit: bool) -> Result<Root, Failure> {
-        let runtime = runtime(&self.config);
-        if let Some(runtime) = &runtime
-            && !runtime.is_file()
-        {
-            let shown = escape(runtime.as_os_str().as_encoded_bytes());
-            return Err(Failure::usage(format!(
-                "suite.runtime {shown}: there is no such file\nhint: build it first, or correct suite.runtime in docker-test.yaml"
-            )));
-        }
+        let runtime = self.runtime()?;
         let mut workshop = Workshop {
             engine: self.engine.as_ref(),
             builder: self.builder.as_ref(),
@@ -260,6 +266,9 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
         context,
     )?;
     setup.keep_apart(apart);
+    if !setup.plain {
+        setup.runtime()?;
+    }
     // Not before all that was typed is known to be good: bad input asks nobody.
     let engine_version = setup.ask_version();
     let explicit = arguments.image.is_some() || setup.config.image.is_some();
@@ -268,6 +277,7 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
     if arguments.dry_run {
         return dry_run(&setup, &classes);
     }
+    let _network = OwnNetwork::make(&setup.engine, &setup.site)?;
 
     let store = if arguments.no_record {
         None
@@ -334,7 +344,6 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
     forward_signals(inbox.sender()).map_err(|error| {
         Failure::engine(format!("signal handlers cannot be installed: {error}"))
     })?;
-    let _network = OwnNetwork::make(&setup.engine, &setup.site)?;
     let finished = run_tests(&request, setup.engine.as_ref(), &inbox, &mut sinks)?;
     Ok(finished.exit_status)
 }

@@ -20,6 +20,9 @@ use crate::suite;
 pub fn shell(arguments: &Shell, context: &Context) -> Result<u8, Failure> {
     let mut setup = Setup::new(EngineChoice::Auto, false, context)?;
     let apart = apart(Asked::default(), &setup.config)?;
+    for note in &apart.notes {
+        eprintln!("{note}");
+    }
     setup.keep_apart(apart);
     let test = match &arguments.test {
         Some(id) => Some(find(&setup, id, context)?),

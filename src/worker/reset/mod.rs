@@ -178,3 +178,68 @@ fn make_private() -> Result<PathBuf, String> {
         .map(tempfile::TempDir::keep)
         .map_err(|error| format!("cannot make a temporary folder: {error}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    fn home() -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().join("user");
+        fs::create_dir(&home).unwrap();
+        (folder, home)
+    }
+
+    #[test]
+    fn files_in_a_home_are_a_tests_own_whatever_it_did_to_them() {
+        let (_folder, home) = home();
+        fs::create_dir(home.join("a")).unwrap();
+        fs::write(home.join("a/b"), "12").unwrap();
+        fs::set_permissions(home.join("a"), fs::Permissions::from_mode(0o000)).unwrap();
+        fs::set_permissions(&home, fs::Permissions::from_mode(0o000)).unwrap();
+        let leak = Leak::Files {
+            place: home.display().to_string(),
+            count: 2,
+            bytes: 2,
+            outside: false,
+        };
+        assert_eq!(remove_home(&home), Ok(Some(leak)));
+        assert!(!home.exists());
+    }
+
+    #[test]
+    fn an_empty_home_goes_and_one_that_is_gone_is_no_error() {
+        let (_folder, home) = home();
+        for _ in 0..2 {
+            assert_eq!(remove_home(&home), Ok(None));
+            assert!(!home.exists());
+        }
+    }
+
+    /// What took its place is not its home: it stays, for the folder that it lies in.
+    #[test]
+    fn a_home_that_was_replaced_is_not_followed() {
+        let (folder, home) = home();
+        let other = tempfile::tempdir().unwrap();
+        fs::write(other.path().join("kept"), "x").unwrap();
+        fs::remove_dir(&home).unwrap();
+        symlink(other.path(), &home).unwrap();
+        assert_eq!(remove_home(&home), Ok(None));
+        assert!(other.path().join("kept").exists());
+        let mut outer = Folder::open(folder.path().into(), true).unwrap();
+        let found = outer.empty();
+        assert!(
+            matches!(
+                found,
+                Ok(Some(Leak::Files {
+                    count: 1,
+                    outside: true,
+                    ..
+                }))
+            ),
+            "{found:?}"
+        );
+    }
+}
