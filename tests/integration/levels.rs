@@ -113,6 +113,22 @@ fn a_strict_run_whose_limits_hold_says_nothing_of_them() {
     }
 }
 
+/// Of tests that have run, the verdicts stay; those of the profile that the machine cannot keep, and
+/// all that come after, are not run.
+#[test]
+fn a_profile_whose_limits_do_not_hold_ends_a_strict_run_where_it_comes_up() {
+    // What holds for one profile is too much for the other.
+    let project = three().test("d", "# @fast").env("FAKE_OUT", ALL_HOLDS);
+    let said = run(&project, &["--level", "strict"]);
+    assert_eq!(
+        said.stderr.lines().next().unwrap(),
+        "error: level strict cannot be kept here: memory, pids, open-files do not hold (profile fast, read back inside its worker)"
+    );
+    assert_eq!(said.status, 3);
+    let expected = ["pass", "pass", "skip", "not-run no-worker"];
+    assert_eq!(verdicts(&project), expected);
+}
+
 /// The machine keeps the promise, as the first worker shows: a later one is what is wrong.
 #[test]
 fn a_replaced_worker_without_its_limits_fails_its_tests() {

@@ -50,7 +50,7 @@ pub fn run(
             arguments.option("--network", name("network name", &network)?);
             // An engine before 23.0.11 passes questions for names on through the host, from inside
             // an internal network too: here they end.
-            arguments.flag("--dns=127.0.0.1");
+            arguments.flag("--dns=0.0.0.0");
         }
         Network::Bridge => arguments.flag("--network=bridge"),
     }

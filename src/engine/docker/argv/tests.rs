@@ -106,7 +106,7 @@ fn each_network_is_named() {
     assert_eq!(render(Network::None), ["--network=none"]);
     assert_eq!(
         render(Network::Internal),
-        ["--network=docker-test-0123456789abcdef", "--dns=127.0.0.1"]
+        ["--network=docker-test-0123456789abcdef", "--dns=0.0.0.0"]
     );
     assert_eq!(render(Network::Bridge), ["--network=bridge"]);
 }
