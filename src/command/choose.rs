@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use super::context::program;
 use super::{Context, Failure};
 use crate::cli::EngineChoice;
-use crate::engine::{Docker, Engine, HostProcess};
+use crate::engine::{Docker, Engine, HostProcess, Sandbox};
 
 /// An engine, and what belongs to it.
 pub struct Chosen {
@@ -24,6 +25,11 @@ pub fn choose(choice: EngineChoice, context: &Context) -> Result<Chosen, Failure
     match choice {
         EngineChoice::Host => Ok(Chosen {
             engine: Arc::new(HostProcess),
+            builder: None,
+            why: None,
+        }),
+        EngineChoice::Sandbox => Ok(Chosen {
+            engine: Arc::new(Sandbox::new(program()?)),
             builder: None,
             why: None,
         }),

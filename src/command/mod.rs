@@ -18,11 +18,19 @@ mod text;
 mod worker;
 
 use crate::cli::{self, Command, Refused, When};
+use crate::engine::{MONITOR, monitor};
 use context::Context;
 pub use exit::{Exit, Failure};
 
 /// The whole program.
 pub fn main() -> std::process::ExitCode {
+    // Not through the command line's parser: a monitor is started for every container.
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|word| word == MONITOR)
+    {
+        return monitor().into();
+    }
     let status = match cli::parse(std::env::args_os().collect()) {
         Ok(cli) => {
             let context = Context::read(cli.color);

@@ -9,6 +9,7 @@ mod call;
 mod docker;
 mod host_image;
 mod host_process;
+mod sandbox;
 mod seccomp;
 mod spec;
 
@@ -19,6 +20,7 @@ pub use build::{BuildError, BuildRequest, Built, Recipe, build};
 pub use docker::Docker;
 pub use host_image::{host_binds, reference as host_reference};
 pub use host_process::HostProcess;
+pub use sandbox::{MONITOR, Sandbox, monitor};
 pub use spec::{Bind, ContainerSpec, Hardening, Owner, SeccompProfile, Tmpfs};
 
 /// Which engine.

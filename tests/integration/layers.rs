@@ -17,11 +17,12 @@ const LAYERS: [&[&str]; 6] = [
 ];
 
 /// Within a layer these lean on each other, in this direction.
-const ALLOWED_IN_LAYER: [(&str, &str); 5] = [
+const ALLOWED_IN_LAYER: [(&str, &str); 6] = [
     ("event", "protocol"),
     ("suite", "config"),
     ("plan", "config"),
     ("plan", "suite"),
+    ("engine", "host"),
     ("command", "cli"),
 ];
 
