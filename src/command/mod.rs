@@ -2,6 +2,7 @@
 
 pub mod probe;
 
+mod apart;
 mod build;
 mod choose;
 mod clean;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::apart::possible;
 use super::choose::choose;
 use super::context::{owner, program};
 use super::list::listing;
@@ -240,13 +241,7 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
         allow_weaker: arguments.allow_weaker,
     };
     let apart = apart(asked, &setup.config)?;
-    if setup.plain && apart.level.is_strict() && !apart.allow_weaker {
-        return Err(Failure::engine(format!(
-            "level {} cannot be kept by --engine host: it has no container, so nothing that the level promises holds\n\
-             hint: use another engine, or add --allow-weaker",
-            apart.level.as_str()
-        )));
-    }
+    possible(&apart, setup.engine.as_ref())?;
     let selection = Selection {
         profile: arguments.profile.clone(),
         image: arguments.image.clone(),

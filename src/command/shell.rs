@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+use super::apart::possible;
 use super::network::OwnNetwork;
 use super::prepare::{is_built, tests};
 use super::run::Setup;
@@ -20,6 +21,7 @@ use crate::suite;
 pub fn shell(arguments: &Shell, context: &Context) -> Result<u8, Failure> {
     let mut setup = Setup::new(EngineChoice::Auto, false, context)?;
     let apart = apart(Asked::default(), &setup.config)?;
+    possible(&apart, setup.engine.as_ref())?;
     for note in &apart.notes {
         eprintln!("{note}");
     }

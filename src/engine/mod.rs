@@ -16,6 +16,8 @@ mod spec;
 use std::io::{Read, Write};
 use std::time::Duration;
 
+use crate::model::Network;
+
 pub use build::{BuildError, BuildRequest, Built, Recipe, build};
 pub use docker::Docker;
 pub use host_image::{host_binds, reference as host_reference};
@@ -247,8 +249,13 @@ pub trait Engine: Send + Sync {
         Ok(())
     }
 
+    /// Whether its containers can have this network; none at all is what every engine has.
+    fn offers(&self, network: Network) -> bool {
+        network == Network::None
+    }
+
     /// Makes the network that this owner's containers have under
-    /// [`Network::Internal`](crate::model::Network), where the engine needs one, before the first
+    /// [`Network::Internal`], where the engine needs one, before the first
     /// of them. Its maker removes it.
     ///
     /// # Errors

@@ -267,6 +267,22 @@ fn a_run_with_a_network_sweeps_those_of_the_dead() {
 }
 
 #[test]
+fn an_engine_without_that_network_says_so_at_once() {
+    let project = three().config("network: bridge");
+    let said = project.run(["run", "--engine", "sandbox"]);
+    assert_eq!(
+        (said.stdout.as_str(), said.stderr.as_str(), said.status),
+        (
+            "",
+            "error: the engine sandbox has no network bridge\n\
+             hint: use --network none, or --engine docker\n",
+            3
+        )
+    );
+    assert_eq!(ran(&project), 0);
+}
+
+#[test]
 fn the_engine_host_keeps_no_level() {
     let project = three();
     let said = project.run(["run", "--engine", "host", "--level", "strict"]);

@@ -29,6 +29,7 @@ use super::{
     Capabilities, Container, ContainerSpec, Engine, EngineError, EngineKind, Found, FoundImage,
     Health, Image, Owner, host_image, seccomp,
 };
+use crate::model::Network;
 
 /// Deadline of a call. An engine that has no answer by then is hanging.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -201,6 +202,10 @@ impl Engine for Docker {
 
     fn remove(&self, id: &str) -> Result<(), EngineError> {
         inspect::remove_container(self, id).map(|_| ())
+    }
+
+    fn offers(&self, _network: Network) -> bool {
+        true
     }
 
     fn make_network(&self, owner: &Owner) -> Result<(), EngineError> {
