@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
+use super::network::is_alive;
 use super::prepare::project;
 use super::{Context, Failure, text};
 use crate::cli::Clean;
-use crate::engine::{Docker, Engine};
-use crate::host;
+use crate::engine::{Docker, Engine, EngineError, Found};
 use crate::model::escape;
 use crate::store;
 
@@ -14,24 +14,13 @@ use crate::store;
 pub fn clean(arguments: &Clean, context: &Context) -> Result<u8, Failure> {
     let docker = Docker::new(context.docker());
     let mut lines = Vec::new();
-    for found in docker.inspect()? {
-        let Some(owner) = &found.owner else {
-            lines.push(format!(
-                "kept container {}: its labels do not say whose it is",
-                found.name
-            ));
-            continue;
-        };
-        if host::is_alive(&owner.boot, owner.pid, owner.pid_start) {
-            lines.push(format!(
-                "kept container {}: its run {} is alive",
-                found.name, owner.run
-            ));
-        } else {
-            docker.remove(&found.id)?;
-            lines.push(format!("removed container {}", found.name));
-        }
-    }
+    sweep(&mut lines, "container", &docker.inspect()?, |id| {
+        docker.remove(id)
+    })?;
+    // After the containers that had them.
+    sweep(&mut lines, "network", &docker.networks()?, |id| {
+        docker.remove_network(id)
+    })?;
     if arguments.images {
         for image in docker.images()? {
             docker.remove_image(&image)?;
@@ -55,6 +44,28 @@ pub fn clean(arguments: &Clean, context: &Context) -> Result<u8, Failure> {
         lines.push("nothing to remove".into());
     }
     text::print(format!("{}\n", lines.join("\n")).as_bytes())
+}
+
+/// Removes what is known to be a dead launcher's, and adds a line for everything.
+fn sweep(
+    lines: &mut Vec<String>,
+    what: &str,
+    all: &[Found],
+    remove: impl Fn(&str) -> Result<(), EngineError>,
+) -> Result<(), Failure> {
+    for Found { id, name, owner } in all {
+        lines.push(match owner {
+            None => format!("kept {what} {name}: its labels do not say whose it is"),
+            Some(owner) if is_alive(owner) => {
+                format!("kept {what} {name}: its run {} is alive", owner.run)
+            }
+            Some(_) => {
+                remove(id)?;
+                format!("removed {what} {name}")
+            }
+        });
+    }
+    Ok(())
 }
 
 /// Removes the database's files, and the folder where nothing else is left in it.

@@ -109,6 +109,18 @@ fn all_of_it_passes_in_containers() {
 }
 
 #[test]
+fn under_strict_exactly_the_polluter_fails() {
+    if !engine() {
+        return;
+    }
+    let project = proof();
+    let said = run(&project, &["--image", "host", "--level", "strict"]);
+    assert_eq!(said.status, 1, "{}", said.stderr);
+    let expected = [("test/reset/1_pollute_test.sh".into(), "fail leak".into())];
+    assert_eq!(others(&project), expected, "{}", said.stdout);
+}
+
+#[test]
 fn without_the_reset_exactly_its_proof_fails() {
     if !engine() {
         return;

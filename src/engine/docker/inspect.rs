@@ -16,21 +16,27 @@ const OWNER: [&str; 4] = ["run", "boot", "pid", "pid-start"];
 /// # Errors
 /// The engine does not answer, or not as it should.
 pub fn containers(docker: &Docker) -> Result<Vec<Found>, EngineError> {
+    owned(docker, &["ps", "--all"], "Names")
+}
+
+/// The networks that carry our labels.
+///
+/// # Errors
+/// The engine does not answer, or not as it should.
+pub fn networks(docker: &Docker) -> Result<Vec<Found>, EngineError> {
+    owned(docker, &["network", "ls"], "Name")
+}
+
+/// What a listing shows of those that carry our labels; `name` is the column of their names.
+fn owned(docker: &Docker, listing: &[&str], name: &str) -> Result<Vec<Found>, EngineError> {
     let filter = format!("label={LABEL}.run");
-    let mut columns = "[{{json .ID}},{{json .Names}}".to_string();
+    let mut columns = format!("[{{{{json .ID}}}},{{{{json .{name}}}}}");
     for key in OWNER {
         columns.push_str(&format!(",{{{{json (.Label \"{LABEL}.{key}\")}}}}"));
     }
     columns.push(']');
-    let call = docker.call([
-        "ps",
-        "--all",
-        "--no-trunc",
-        "--filter",
-        &filter,
-        "--format",
-        &columns,
-    ]);
+    let options = ["--no-trunc", "--filter", &filter, "--format", &columns];
+    let call = docker.call(listing.iter().copied().chain(options));
     rows(&call, &docker.run(&call)?, |columns: [String; 6]| {
         let [id, name, labels @ ..] = columns;
         let labels: BTreeMap<String, String> = OWNER
@@ -61,6 +67,24 @@ pub fn remove_container(docker: &Docker, id: &str) -> Result<bool, EngineError> 
         Ok(true)
     } else if diagnose::no_such(&stderr, "container") {
         Ok(false)
+    } else {
+        Err(docker.failed(&call, &answer))
+    }
+}
+
+/// Removes a network; one that is gone already is no error.
+///
+/// # Errors
+/// The engine refuses, as it does while a container has it, or does not answer in time.
+pub fn remove_network(docker: &Docker, id: &str) -> Result<(), EngineError> {
+    let call = docker.call(["network", "rm", "--", id]);
+    let answer = call.answer()?;
+    let stderr = one_line(&answer.stderr);
+    let gone = || {
+        diagnose::no_such(&stderr, "network") || stderr.contains(&format!("network {id} not found"))
+    };
+    if answer.status.success() || gone() {
+        Ok(())
     } else {
         Err(docker.failed(&call, &answer))
     }
@@ -244,6 +268,53 @@ mod tests {
             .remove("x")
             .unwrap_err();
         assert!(matches!(error, EngineError::Failed { .. }), "{error}");
+    }
+
+    #[test]
+    fn networks_are_listed_made_and_removed_by_name() {
+        let fake = Fake::new(&format!(
+            "[ $2 != ls ] || echo '[\"{ID}\",\"docker-test-r\",\"r\",\"b\",\"1\",\"2\"]'"
+        ));
+        let found = fake.docker().networks().unwrap();
+        let [Found { id, name, owner }] = found.as_slice() else {
+            panic!("{found:?}")
+        };
+        let owner = owner.clone().unwrap();
+        assert_eq!((id.as_str(), name), (ID, &owner.network_name()));
+        fake.docker().make_network(&owner).unwrap();
+        fake.docker().remove_network(name).unwrap();
+        let calls = fake.calls();
+        assert_eq!(
+            calls[1],
+            [
+                "network",
+                "create",
+                "--internal",
+                "--opt=com.docker.network.bridge.inhibit_ipv4=true",
+                "--opt=com.docker.network.bridge.enable_icc=false",
+                "--label=dev.docker-test.run=r",
+                "--label=dev.docker-test.boot=b",
+                "--label=dev.docker-test.pid=1",
+                "--label=dev.docker-test.pid-start=2",
+                "docker-test-r",
+            ]
+        );
+        assert_eq!(calls[2], ["network", "rm", "--", "docker-test-r"]);
+    }
+
+    #[test]
+    fn a_network_that_is_gone_is_removed() {
+        for words in [
+            "Error: No such network: x",
+            "Error response from daemon: network x not found",
+        ] {
+            let gone = Fake::new(&format!("echo '{words}' >&2; exit 1"));
+            gone.docker().remove_network("x").unwrap();
+        }
+        let used = Fake::new(
+            "echo 'error while removing network: network x id y has active endpoints' >&2; exit 1",
+        );
+        used.docker().remove_network("x").unwrap_err();
     }
 
     #[test]

@@ -27,8 +27,9 @@ use self::container::DockerContainer;
 use super::call::{Answer, Call};
 use super::{
     Capabilities, Container, ContainerSpec, Engine, EngineError, EngineKind, Found, FoundImage,
-    Health, Image, host_image, seccomp,
+    Health, Image, Owner, host_image, seccomp,
 };
+use crate::model::Network;
 
 /// Deadline of a call. An engine that has no answer by then is hanging.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -201,6 +202,22 @@ impl Engine for Docker {
 
     fn remove(&self, id: &str) -> Result<(), EngineError> {
         inspect::remove_container(self, id).map(|_| ())
+    }
+
+    fn offers(&self, _network: Network) -> bool {
+        true
+    }
+
+    fn make_network(&self, owner: &Owner) -> Result<(), EngineError> {
+        self.run(&self.call(argv::make_network(owner)?)).map(|_| ())
+    }
+
+    fn networks(&self) -> Result<Vec<Found>, EngineError> {
+        inspect::networks(self)
+    }
+
+    fn remove_network(&self, id: &str) -> Result<(), EngineError> {
+        inspect::remove_network(self, id)
     }
 
     fn images(&self) -> Result<Vec<FoundImage>, EngineError> {

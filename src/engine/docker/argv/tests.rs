@@ -88,6 +88,29 @@ fn the_whole_line() {
     );
 }
 
+/// Nothing is published on any of them.
+#[test]
+fn each_network_is_named() {
+    let render = |network| {
+        let mut spec = spec("dt-1", &["sh"]);
+        spec.hardening.network = network;
+        let line = render(&spec).unwrap().into_iter();
+        line.map(|argument| argument.into_string().unwrap())
+            .filter(|argument| {
+                ["--network", "--dns", "--publish", "-p", "-P"]
+                    .iter()
+                    .any(|option| argument.starts_with(option))
+            })
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(render(Network::None), ["--network=none"]);
+    assert_eq!(
+        render(Network::Internal),
+        ["--network=docker-test-0123456789abcdef", "--dns=0.0.0.0"]
+    );
+    assert_eq!(render(Network::Bridge), ["--network=bridge"]);
+}
+
 #[test]
 fn only_a_shell_has_a_terminal() {
     let mut spec = spec("dt-1", &["sh"]);
