@@ -113,6 +113,9 @@ pub struct Build {
     /// Build every layer anew
     #[arg(long)]
     pub no_cache: bool,
+    /// The engine that builds, and has them then
+    #[arg(long, value_enum, default_value_t, value_name = "ENGINE")]
+    pub engine: EngineChoice,
 }
 
 /// What `build` builds.
@@ -196,6 +199,9 @@ pub struct Shell {
     /// The image [default: full where it is built, else isolation]
     #[arg(long, value_name = "IMAGE", allow_hyphen_values = true, value_parser = ImageChoice::parse)]
     pub image: Option<ImageChoice>,
+    /// What starts the container
+    #[arg(long, value_enum, default_value_t, value_name = "ENGINE")]
+    pub engine: EngineChoice,
     /// Start in this test's environment and print its command
     #[arg(long, value_name = "ID", value_parser = clap::builder::ValueParser::os_string())]
     pub test: Option<OsString>,

@@ -8,7 +8,7 @@ use std::process::Command;
 use super::prepare::{is_built, tests};
 use super::run::Setup;
 use super::{Context, Failure};
-use crate::cli::{EngineChoice, Shell};
+use crate::cli::Shell;
 use crate::engine::Recipe;
 use crate::model::{ByteText, ImageChoice, Test};
 use crate::plan::Selection;
@@ -17,7 +17,7 @@ use crate::suite;
 
 /// Becomes the engine's command line for it; returns only where that fails.
 pub fn shell(arguments: &Shell, context: &Context) -> Result<u8, Failure> {
-    let setup = Setup::new(EngineChoice::Auto, false, context)?;
+    let setup = Setup::new(arguments.engine, false, context)?;
     let test = match &arguments.test {
         Some(id) => Some(find(&setup, id, context)?),
         None => None,
@@ -30,6 +30,9 @@ pub fn shell(arguments: &Shell, context: &Context) -> Result<u8, Failure> {
         }
         (None, None) => setup.config.image.clone().unwrap_or(ImageChoice::Isolation),
     };
+    if let Some(why) = &setup.why {
+        eprintln!("{why}");
+    }
     let explicit = arguments.image.is_some() || setup.config.image.is_some();
     let root = setup.root(&image, explicit)?;
     let profile = test

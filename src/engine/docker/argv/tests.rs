@@ -5,6 +5,15 @@ use proptest::prelude::*;
 use super::*;
 use crate::engine::docker::fake::spec;
 
+fn dialect(flavour: Flavour) -> Dialect<'static> {
+    Dialect {
+        flavour,
+        alone: AloneOption::New,
+        seccomp: Path::new("/c/s.json"),
+        processes: (flavour == Flavour::Podman).then_some(30_000),
+    }
+}
+
 fn render(spec: &ContainerSpec) -> Result<Vec<OsString>, EngineError> {
     let mounts: Vec<Mount> = spec
         .binds
@@ -14,7 +23,7 @@ fn render(spec: &ContainerSpec) -> Result<Vec<OsString>, EngineError> {
             alone: false,
         })
         .collect();
-    run(spec, &mounts, AloneOption::New, Path::new("/c/s.json"))
+    run(spec, &mounts, dialect(Flavour::Docker))
 }
 
 fn with_bind(source: &str) -> ContainerSpec {
@@ -180,7 +189,7 @@ fn what_docker_would_change_is_refused_with_its_reason() {
     for (spec, reason) in bad {
         let error = render(&spec).unwrap_err().to_string();
         assert!(
-            error.contains(reason) && error.contains("cannot be given to docker"),
+            error.contains(reason) && error.contains("cannot be given to the engine"),
             "{error}"
         );
     }
