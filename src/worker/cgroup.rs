@@ -127,8 +127,12 @@ pub fn is_own(root: &Path) -> bool {
         // A process that is out of sight has no number here, which is written as 0.
         Some(2) => text("cgroup.procs").is_ok_and(|pids| pids.lines().all(|pid| pid != "0")),
         // Here it is left out; but a worker's own cgroup always has a memory limit.
-        Some(_) => text("memory/memory.limit_in_bytes")
-            .is_ok_and(|limit| limit.trim().parse().is_ok_and(|limit: u64| limit < NO_LIMIT)),
+        Some(_) => text("memory/memory.limit_in_bytes").is_ok_and(|limit| {
+            limit
+                .trim()
+                .parse()
+                .is_ok_and(|limit: u64| limit < NO_LIMIT)
+        }),
         None => false,
     }
 }

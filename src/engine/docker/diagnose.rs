@@ -203,6 +203,48 @@ mod tests {
     }
 
     #[test]
+    fn podmans_words_get_its_own_way_out() {
+        for (stderr, hint, gone) in [
+            (
+                "Error: cannot set up namespace using \"/usr/bin/newuidmap\": exec: \"newuidmap\": executable file not found in $PATH",
+                "uidmap",
+                true,
+            ),
+            (
+                "Cannot connect to Podman. Please verify your connection to the Linux system using `podman system connection list`",
+                "CONTAINER_HOST",
+                true,
+            ),
+            (
+                "Error: nosuch:1: image not known",
+                "docker-test build",
+                false,
+            ),
+            ("Error: unknown flag: --image-volume", "3.0", false),
+            (
+                "Error: runc: runc create failed: unable to start container process: error during container init: error setting rlimits for ready process: error setting rlimit type 7: operation not permitted: OCI permission denied",
+                "open-files",
+                false,
+            ),
+        ] {
+            let error = EngineError::Failed {
+                command: "podman run".into(),
+                status: "exit status 125".into(),
+                stderr: stderr.into(),
+            };
+            match explain(Flavour::Podman, error) {
+                EngineError::Unavailable { message, hint: way } => {
+                    assert_eq!(message, format!("podman: {stderr}"));
+                    assert!(way.contains(hint), "{way}");
+                }
+                other => panic!("{other}"),
+            }
+            assert_eq!(not_there(Flavour::Podman, stderr), gone, "{stderr}");
+        }
+        assert!(no_such("Error: a:1: image not known", "image"));
+    }
+
+    #[test]
     fn unknown_words_stay_as_they_are() {
         let error = explained("Error response from daemon: Minimum memory limit allowed is 6MB");
         assert!(matches!(error, EngineError::Failed { .. }), "{error}");

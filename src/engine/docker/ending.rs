@@ -187,6 +187,48 @@ mod tests {
         assert_eq!(ending("dtp-stop", 5, true, false), "Removed");
     }
 
+    /// As podman 4.3 prints them, for runs of the same names.
+    const PODMAN_EVENTS: &str = include_str!("podman-events.jsonl");
+
+    #[test]
+    fn podman_tells_an_exit_and_a_kill_and_no_more() {
+        let record = |name| Record::parse(Flavour::Podman, PODMAN_EVENTS.as_bytes(), name).unwrap();
+        let ending = |name, status| {
+            let run = Run {
+                status,
+                heard: true,
+                killed_by_us: false,
+            };
+            let error = EngineError::Other(String::new());
+            format!("{:?}", conclude(run, &record(name), error))
+        };
+        assert_eq!(ending("dtp-exit", 3), "Exited(3)");
+        assert_eq!(ending("dtp-exit0", 4), "Exited(4)");
+        assert_eq!(ending("dtp-kill", 137), "Removed");
+        for unknown in ["dtp-oom", "dtp-rm"] {
+            assert_eq!(ending(unknown, 137), "Exited(137)");
+        }
+        assert_eq!(ending("dtp-stop", 5), "Exited(5)");
+        let never = record("dtp-never");
+        assert!(never.created && !never.started && never.is_complete());
+        assert_eq!(record("dtp"), Record::default());
+    }
+
+    #[test]
+    fn podman_leaves_a_status_of_0_out() {
+        let line = r#"{"Name":"x","Status":"died","Type":"container"}"#;
+        let record = Record::parse(Flavour::Podman, line.as_bytes(), "x").unwrap();
+        assert_eq!(record.exit, Some(0));
+        for garbage in [
+            "{}",
+            "[]",
+            r#"{"Name":"x","Status":"died","Type":"container","ContainerExitCode":"x"}"#,
+        ] {
+            let read = Record::parse(Flavour::Podman, garbage.as_bytes(), "x");
+            assert_eq!(read, Err(garbage.as_bytes().to_vec()));
+        }
+    }
+
     #[test]
     fn our_own_kill_is_nobody_elses() {
         assert_eq!(ending("dtp-kill", 137, true, true), "Exited(137)");

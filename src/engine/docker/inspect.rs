@@ -275,6 +275,22 @@ mod tests {
     }
 
     #[test]
+    fn podman_names_images_in_its_own_way() {
+        let there = Fake::new(&format!("echo '[\"{ID}\",42]'"));
+        let image = there.podman().image("a:1").unwrap().unwrap();
+        assert_eq!(image.id, format!("sha256:{ID}"));
+        assert!(there.calls()[0].contains(&"[{{json .ID}},{{json .Size}}]".to_string()));
+        let missing =
+            Fake::new("echo 'Error: inspecting object: a:1: image not known' >&2; exit 125");
+        assert_eq!(missing.podman().image("a:1").unwrap(), None);
+        let listed = Fake::new(&format!(
+            "echo '[\"sha256:{ID}\",\"localhost/docker-test/host\",\"1\"]'"
+        ));
+        let found = listed.podman().images().unwrap();
+        assert_eq!(found[0].reference.as_deref(), Some("docker-test/host:1"));
+    }
+
+    #[test]
     fn only_images_of_our_name_or_of_none_are_ours() {
         let fake = Fake::new(&format!(
             "for name in docker-test/isolation '<none>' mine/derived; do echo \"[\\\"sha256:{ID}\\\",\\\"$name\\\",\\\"1\\\"]\"; done"

@@ -16,8 +16,6 @@ mod health;
 mod inspect;
 mod mounts;
 mod podman;
-#[cfg(test)]
-mod podman_tests;
 mod probe;
 #[cfg(test)]
 mod real_tests;
@@ -314,6 +312,53 @@ mod tests {
             let docker = Fake::new(&format!("echo '{version}'"));
             assert_eq!(docker.docker().alone_option().ok(), word, "{version}");
         }
+    }
+
+    #[test]
+    fn a_path_that_an_old_podman_misreads_is_refused() {
+        for (version, path, refused) in [
+            ("3.4.4", "a,b", true),
+            ("4.0.3", "a\"b", true),
+            ("4.1.0", "a,b", false),
+            ("5.4.2", "a\nb", false),
+        ] {
+            let fake = Fake::new(&format!("echo 'podman version {version}'"));
+            let mut spec = spec("dt-1", &["worker"]);
+            spec.binds = vec![Bind {
+                source: fake.file(path),
+                target: "/work".into(),
+            }];
+            let error = fake.podman().command_line(&spec).err();
+            assert_eq!(fake.calls(), [["--version"]]);
+            let error = error.map(|error| error.to_string());
+            assert_eq!(error.is_some(), refused, "{error:?}");
+            assert!(error.is_none_or(|error| error.contains("podman before 4.1")));
+        }
+    }
+
+    #[test]
+    fn podman_gets_names_of_ours_and_is_asked_nothing() {
+        let fake = Fake::new("exit 1");
+        let line = fake.podman().command_line(&spec("dt-1", &["worker"]));
+        let hosts: Vec<_> = line
+            .unwrap()
+            .unwrap()
+            .into_iter()
+            .filter_map(|argument| argument.into_string().ok())
+            .filter(|argument| argument.ends_with(",target=/etc/hosts,readonly"))
+            .collect();
+        let [hosts] = hosts.as_slice() else {
+            panic!("{hosts:?}")
+        };
+        let path = hosts
+            .strip_prefix("--mount=type=bind,source=")
+            .and_then(|rest| rest.split(',').next())
+            .unwrap();
+        let text = std::fs::read_to_string(path).unwrap();
+        assert_eq!(text, "127.0.0.1 localhost docker-test\n::1 localhost\n");
+        let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(path).unwrap());
+        assert_eq!(mode & 0o777, 0o644);
+        assert!(fake.calls().is_empty());
     }
 
     #[test]

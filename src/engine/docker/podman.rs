@@ -144,3 +144,90 @@ pub fn containers(podman: &Docker) -> Result<Vec<Found>, EngineError> {
         .collect::<Option<_>>()
         .ok_or_else(|| call.garbage(&answer))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Engine;
+    use crate::engine::docker::fake::Fake;
+
+    /// Shortened answer of podman 4.3.
+    const INFO: &str = r#"{"host":{"arch":"amd64","cgroupManager":"cgroupfs","cgroupVersion":"v1","cpus":2,"memTotal":25276502016,"serviceIsRemote":false,"security":{"apparmorEnabled":false,"capabilities":"CAP_CHOWN","rootless":true,"seccompEnabled":true,"seccompProfilePath":"/usr/share/containers/seccomp.json","selinuxEnabled":false}},"store":{"graphDriverName":"overlay","graphRoot":"/var/lib/containers/storage"},"registries":{},"version":{"APIVersion":"4.3.1","Version":"4.3.1","GoVersion":"go1.19.8"}}"#;
+
+    #[test]
+    fn a_healthy_one() {
+        let fake = Fake::new(&format!("echo '{INFO}'"));
+        assert_eq!(
+            fake.podman().health().unwrap(),
+            Health {
+                version: "4.3.1".into(),
+                cgroup_version: Some(1),
+                cpus: Some(2),
+                memory_bytes: Some(25_276_502_016),
+                data_root: Some("/var/lib/containers/storage".into()),
+                security: vec!["seccomp".into(), "rootless".into()],
+            }
+        );
+        assert!(fake.podman().is_local().unwrap());
+        let far = INFO.replace("\"serviceIsRemote\":false", "\"serviceIsRemote\":true");
+        let fake = Fake::new(&format!("echo '{far}'"));
+        assert!(!fake.podman().is_local().unwrap());
+    }
+
+    #[test]
+    fn garbage_is_none() {
+        for script in [
+            "true",
+            "echo hello",
+            "echo '{\"ServerVersion\":\"26.1.5\"}'",
+            "printf '{\"host\":'",
+        ] {
+            let error = Fake::new(script).podman().health().unwrap_err();
+            assert!(matches!(error, EngineError::Garbage { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn its_version_is_the_programs() {
+        let fake = Fake::new("echo 4.3.1");
+        assert_eq!(fake.podman().version().unwrap(), "4.3.1");
+        assert_eq!(
+            fake.calls(),
+            [["version", "--format", "{{.Client.Version}}"]]
+        );
+    }
+
+    const ID: &str = "df60ebb59db0c0b2fa48ef53303716e36edb0de369dd550d3365971890975d6e";
+
+    #[test]
+    fn containers_with_and_without_a_proper_owner() {
+        let labels = r#"{"dev.docker-test.run":"r","dev.docker-test.boot":"b","dev.docker-test.pid":"1","dev.docker-test.pid-start":"2"}"#;
+        let fake = Fake::new(&format!(
+            "echo '[{{\"Id\":\"{ID}\",\"Names\":[\"a\"],\"Labels\":{labels},\"Pid\":0}},'
+             echo '{{\"Id\":\"{ID}\",\"Names\":[\"b\"],\"Labels\":null}}]'"
+        ));
+        let found = fake.podman().inspect().unwrap();
+        assert_eq!(
+            found[0].owner,
+            Some(Owner {
+                run: "r".into(),
+                boot: "b".into(),
+                pid: 1,
+                pid_start: 2
+            })
+        );
+        assert_eq!((found[1].name.as_str(), &found[1].owner), ("b", &None));
+        for none in ["[]", "null"] {
+            let fake = Fake::new(&format!("echo '{none}'"));
+            assert_eq!(fake.podman().inspect().unwrap(), []);
+        }
+        for garbage in [
+            "echo",
+            "echo '[{}]'",
+            "echo '[{\"Id\":\"--all\",\"Names\":[\"a\"],\"Labels\":{}}]'",
+        ] {
+            let error = Fake::new(garbage).podman().inspect().unwrap_err();
+            assert!(matches!(error, EngineError::Garbage { .. }), "{error}");
+        }
+    }
+}

@@ -98,6 +98,48 @@ fn the_whole_line() {
 }
 
 #[test]
+fn podman_gets_the_same_line_but_for_its_differences() {
+    let mut spec = with_bind("/home/p");
+    spec.tmpfs = vec![Tmpfs {
+        target: "/tmp".into(),
+        size_bytes: 1 << 20,
+        inodes: 1000,
+        exec: false,
+    }];
+    let lines = |flavour| -> Vec<String> {
+        run(&spec, &[], dialect(flavour))
+            .unwrap()
+            .into_iter()
+            .map(|argument| argument.into_string().unwrap())
+            .collect()
+    };
+    let (docker, podman) = (lines(Flavour::Docker), lines(Flavour::Podman));
+    let only = |these: &[String], others: &[String]| -> Vec<String> {
+        let mut these = these.to_vec();
+        these.retain(|argument| !others.contains(argument));
+        these
+    };
+    assert_eq!(
+        only(&podman, &docker),
+        [
+            "--read-only-tmpfs=false",
+            "--image-volume=ignore",
+            "--http-proxy=false",
+            "--sdnotify=ignore",
+            "--ulimit=nproc=30000:30000",
+            "--tmpfs=/tmp:rw,nosuid,nodev,noexec,size=1048576,mode=1777,notmpcopyup,U",
+            "--stop-signal=KILL",
+        ]
+    );
+    assert_eq!(
+        only(&docker, &podman),
+        [
+            "--tmpfs=/tmp:rw,nosuid,nodev,noexec,size=1048576,nr_inodes=1000,mode=1777,uid=1001,gid=1001"
+        ]
+    );
+}
+
+#[test]
 fn only_a_shell_has_a_terminal() {
     let mut spec = spec("dt-1", &["sh"]);
     assert!(!render(&spec).unwrap().contains(&"--tty".into()));
