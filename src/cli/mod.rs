@@ -43,7 +43,7 @@ pub struct Cli {
 pub enum Command {
     /// Build the images that tests run in
     #[command(
-        after_help = "Examples:\n  docker-test build\n  docker-test build isolation --base-image my/alpine:3.22"
+        after_help = "Examples:\n  docker-test build\n  docker-test build isolation --base-image my/alpine:3.22 --engine podman"
     )]
     Build(Build),
     /// Run tests, each under its profile, in hardened containers

@@ -194,7 +194,10 @@ pub fn finish(mut child: Child) -> Said {
 pub fn engine() -> bool {
     static ENGINE: OnceLock<bool> = OnceLock::new();
     let version = ["version", "--format", "{{.Server.Version}}"];
-    loud("docker", *ENGINE.get_or_init(|| answers("docker", &version)))
+    loud(
+        "docker",
+        *ENGINE.get_or_init(|| answers("docker", &version)),
+    )
 }
 
 /// The same for podman.

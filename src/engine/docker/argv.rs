@@ -80,6 +80,9 @@ pub fn run(
     if hardening.no_new_privileges {
         arguments.flag("--security-opt=no-new-privileges:true");
     }
+    if flavour.labels_processes() {
+        arguments.flag("--security-opt=label=disable");
+    }
     let mut profile = OsString::from("seccomp=");
     profile.push(dialect.seccomp);
     arguments.option("--security-opt", profile);
@@ -105,7 +108,13 @@ pub fn run(
     if let Some(count) = dialect.processes {
         arguments.option("--ulimit", format!("nproc={count}:{count}"));
     }
-    for place in &spec.tmpfs {
+    let shm = flavour.needs_own_shm().then(|| Tmpfs {
+        target: "/dev/shm".into(),
+        size_bytes: spec.shm_bytes,
+        inodes: 0,
+        exec: false,
+    });
+    for place in spec.tmpfs.iter().chain(&shm) {
         arguments.option("--tmpfs", tmpfs(place, hardening.user, flavour)?);
     }
     for mount in mounts {

@@ -48,9 +48,21 @@ impl Flavour {
         matches!(self, Flavour::Podman)
     }
 
+    /// Without those, podman 5 makes /dev/shm read-only too, whatever its size: it must be asked for
+    /// as a tmpfs of its own.
+    pub const fn needs_own_shm(self) -> bool {
+        matches!(self, Flavour::Podman)
+    }
+
     /// Podman passes the launcher's proxy variables in, passwords and all, and binds the service
     /// manager's socket writable where NOTIFY_SOCKET names one.
     pub const fn passes_surroundings(self) -> bool {
+        matches!(self, Flavour::Podman)
+    }
+
+    /// Where SELinux is on, podman's containers may read files of their own label only: neither the
+    /// project nor the host's programs. To label those anew is not ours to do.
+    pub const fn labels_processes(self) -> bool {
         matches!(self, Flavour::Podman)
     }
 

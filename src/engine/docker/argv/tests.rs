@@ -126,8 +126,10 @@ fn podman_gets_the_same_line_but_for_its_differences() {
             "--image-volume=ignore",
             "--http-proxy=false",
             "--sdnotify=ignore",
+            "--security-opt=label=disable",
             "--ulimit=nproc=30000:30000",
             "--tmpfs=/tmp:rw,nosuid,nodev,noexec,size=1048576,mode=1777,notmpcopyup,U",
+            "--tmpfs=/dev/shm:rw,nosuid,nodev,noexec,size=16777216,mode=1777,notmpcopyup,U",
             "--stop-signal=KILL",
         ]
     );
