@@ -95,7 +95,8 @@ fn read(info: Info) -> Health {
             .map(PathBuf::from),
         security: security
             .into_iter()
-            .filter_map(|(holds, word)| holds.then(|| word.to_owned()))
+            .filter(|(holds, _)| *holds)
+            .map(|(_, word)| word.to_owned())
             .collect(),
     }
 }

@@ -12,8 +12,10 @@ use super::super::Engine;
 use super::{Docker, Flavour, health};
 use crate::model::escape;
 
-/// Who has no answer by then is not there.
+/// A docker that has no answer by then is not there.
 const LIMIT: Duration = Duration::from_secs(5);
+/// Podman looks at the whole machine for its answer, and at nothing that could be far away.
+const PODMAN_LIMIT: Duration = Duration::from_secs(20);
 /// Where docker's command line looks when nothing says otherwise.
 const SOCKET: &str = "/var/run/docker.sock";
 
@@ -40,7 +42,7 @@ impl Docker {
         match (self.flavour(), health::default_socket()) {
             (Flavour::Docker, true) => listens(Path::new(SOCKET)),
             (Flavour::Docker, false) => said(self.clone().with_limit(LIMIT).version().map(drop)),
-            (Flavour::Podman, _) => said(self.clone().with_limit(LIMIT).health().map(drop)),
+            (Flavour::Podman, _) => said(self.clone().with_limit(PODMAN_LIMIT).health().map(drop)),
         }
     }
 }
