@@ -46,7 +46,7 @@ pub struct Cli {
 pub enum Command {
     /// Build the images that tests run in
     #[command(
-        after_help = "Examples:\n  docker-test build\n  docker-test build isolation --base-image my/alpine:3.22"
+        after_help = "Examples:\n  docker-test build\n  docker-test build isolation --base-image my/alpine:3.22 --engine podman"
     )]
     Build(Build),
     /// Run tests, each under its profile, in hardened containers
@@ -125,6 +125,9 @@ pub struct Build {
     /// Build every layer anew
     #[arg(long)]
     pub no_cache: bool,
+    /// The engine that builds, and has them then
+    #[arg(long, value_enum, default_value_t, value_name = "ENGINE")]
+    pub engine: EngineChoice,
 }
 
 /// What `build` builds.

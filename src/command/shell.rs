@@ -36,6 +36,9 @@ pub fn shell(arguments: &Shell, context: &Context) -> Result<u8, Failure> {
         }
         (None, None) => setup.config.image.clone().unwrap_or(ImageChoice::Isolation),
     };
+    if let Some(why) = &setup.why {
+        eprintln!("{why}");
+    }
     let explicit = arguments.image.is_some() || setup.config.image.is_some();
     let root = setup.root(&image, explicit)?;
     let profile = test

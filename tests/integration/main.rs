@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod auto_engine;
 mod bad_input;
 mod cli;
 mod docker_commands;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::super::call::{Answer, Call, one_line};
 use super::super::spec::LABEL;
 use super::super::{EngineError, Found, FoundImage, Image, Owner};
-use super::{Docker, argv, diagnose};
+use super::{Docker, Flavour, argv, diagnose};
 
 /// Labels that say whose a container is, in the order of the columns asked for.
 const OWNER: [&str; 4] = ["run", "boot", "pid", "pid-start"];
@@ -95,11 +95,16 @@ pub fn remove_network(docker: &Docker, id: &str) -> Result<(), EngineError> {
 /// # Errors
 /// The engine does not answer, or not as it should.
 pub fn image(docker: &Docker, reference: &str) -> Result<Option<Image>, EngineError> {
+    // Podman calls it so, and leaves its kind out.
+    let columns = match docker.flavour() {
+        Flavour::Docker => "[{{json .Id}},{{json .Size}}]",
+        Flavour::Podman => "[{{json .ID}},{{json .Size}}]",
+    };
     let call = docker.call([
         "image",
         "inspect",
         "--format",
-        "[{{json .Id}},{{json .Size}}]",
+        columns,
         "--",
         argv::image(reference)?,
     ]);
@@ -108,6 +113,11 @@ pub fn image(docker: &Docker, reference: &str) -> Result<Option<Image>, EngineEr
         return absent(docker, &call, &answer).map(|()| None);
     }
     let found = rows(&call, &answer.stdout, |(id, size_bytes): (String, u64)| {
+        let id = if is_hex_id(&id) {
+            format!("sha256:{id}")
+        } else {
+            id
+        };
         is_image_id(&id).then_some(Image { id, size_bytes })
     })?;
     match <[Image; 1]>::try_from(found) {
@@ -139,6 +149,8 @@ pub fn images(docker: &Docker) -> Result<Vec<FoundImage>, EngineError> {
     Ok(all
         .into_iter()
         .filter_map(|(id, repository, tag)| {
+            // Where podman puts names that have no registry.
+            let repository = repository.strip_prefix("localhost/").unwrap_or(&repository);
             let nameless = repository == "<none>";
             (nameless || repository.starts_with("docker-test/")).then(|| FoundImage {
                 reference: (!nameless && tag != "<none>").then(|| format!("{repository}:{tag}")),
@@ -190,7 +202,7 @@ fn rows<C: serde::de::DeserializeOwned, T>(
         .collect()
 }
 
-fn is_hex_id(id: &str) -> bool {
+pub fn is_hex_id(id: &str) -> bool {
     id.len() == 64
         && id
             .bytes()
@@ -331,6 +343,22 @@ mod tests {
         assert!(matches!(error, EngineError::Unavailable { .. }), "{error}");
         down.docker().image("--help").unwrap_err();
         assert_eq!(down.calls().len(), 1);
+    }
+
+    #[test]
+    fn podman_names_images_in_its_own_way() {
+        let there = Fake::new(&format!("echo '[\"{ID}\",42]'"));
+        let image = there.podman().image("a:1").unwrap().unwrap();
+        assert_eq!(image.id, format!("sha256:{ID}"));
+        assert!(there.calls()[0].contains(&"[{{json .ID}},{{json .Size}}]".to_string()));
+        let missing =
+            Fake::new("echo 'Error: inspecting object: a:1: image not known' >&2; exit 125");
+        assert_eq!(missing.podman().image("a:1").unwrap(), None);
+        let listed = Fake::new(&format!(
+            "echo '[\"sha256:{ID}\",\"localhost/docker-test/host\",\"1\"]'"
+        ));
+        let found = listed.podman().images().unwrap();
+        assert_eq!(found[0].reference.as_deref(), Some("docker-test/host:1"));
     }
 
     #[test]
