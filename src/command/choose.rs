@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use super::context::program;
 use super::{Context, Failure};
 use crate::cli::EngineChoice;
-use crate::engine::{Docker, Engine, EngineKind, HostProcess};
+use crate::engine::{Docker, Engine, EngineKind, HostProcess, Sandbox};
 
 /// An engine, and what belongs to it.
 pub struct Chosen {
@@ -37,6 +38,11 @@ pub fn choose(choice: EngineChoice, context: &Context) -> Result<Chosen, Failure
             builder: None,
             why: None,
         }),
+        EngineChoice::Sandbox => Ok(Chosen {
+            engine: Arc::new(Sandbox::new(program()?, context.image_store().ok())),
+            builder: None,
+            why: None,
+        }),
         EngineChoice::Docker => {
             let docker = docker(context);
             let why = why(&docker, &[]);
@@ -44,9 +50,6 @@ pub fn choose(choice: EngineChoice, context: &Context) -> Result<Chosen, Failure
         }
         EngineChoice::Podman => Ok(Chosen::command_line(Docker::podman(context.podman()), None)),
         EngineChoice::Auto => auto(context),
-        EngineChoice::Sandbox => Err(Failure::engine(
-            "there is no engine sandbox in this program\nhint: --engine docker or --engine podman",
-        )),
     }
 }
 
@@ -68,6 +71,11 @@ pub fn answering(context: &Context) -> Result<Vec<Docker>, Failure> {
     } else {
         Ok(answering)
     }
+}
+
+/// Whether the program of any of them is there.
+pub fn installed(context: &Context) -> bool {
+    candidates(context).iter().any(Docker::is_installed)
 }
 
 fn auto(context: &Context) -> Result<Chosen, Failure> {
@@ -122,7 +130,7 @@ fn why(engine: &Docker, silent: &[String]) -> Option<String> {
 
 fn none_answers(silent: &[String]) -> Failure {
     Failure::engine(format!(
-        "no engine answers: {}\nhint: install docker or podman and start it, or name another with --engine",
+        "no engine answers: {}\nhint: install docker or podman and start it, or take one that needs neither: --engine sandbox",
         silent.join("; ")
     ))
 }

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::choose::answering;
+use super::choose::{answering, installed};
 use super::prepare::project;
 use super::{Context, Failure, text};
 use crate::cli::Clean;
@@ -15,8 +15,18 @@ use crate::store;
 /// Removes, and says what.
 pub fn clean(arguments: &Clean, context: &Context) -> Result<u8, Failure> {
     let mut lines = Vec::new();
-    for engine in answering(context)? {
-        of_engine(&engine, arguments.images, &mut lines)?;
+    match answering(context) {
+        Ok(engines) => {
+            for engine in engines {
+                of_engine(&engine, arguments.images, &mut lines)?;
+            }
+        }
+        // It may have something that it cannot say now.
+        Err(failure) if installed(context) => return Err(failure),
+        Err(_) => {}
+    }
+    if arguments.images {
+        lines.extend(super::image::remove_all(context)?);
     }
     if arguments.results {
         let results = project(context)?.results_path();

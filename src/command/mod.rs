@@ -8,6 +8,7 @@ mod clean;
 mod context;
 mod doctor;
 mod exit;
+mod image;
 mod list;
 mod prepare;
 mod run;
@@ -17,11 +18,17 @@ mod text;
 mod worker;
 
 use crate::cli::{self, Command, Refused, When};
+use crate::engine::{MONITOR, monitor};
 use context::Context;
 pub use exit::{Exit, Failure};
 
 /// The whole program.
 pub fn main() -> std::process::ExitCode {
+    // Not through the command line's parser: a monitor is started for every container.
+    let mut words = std::env::args_os().skip(1);
+    if words.next().is_some_and(|word| word == MONITOR) {
+        return monitor(words.next().as_deref()).into();
+    }
     let status = match cli::parse(std::env::args_os().collect()) {
         Ok(cli) => {
             let context = Context::read(cli.color);
@@ -68,6 +75,7 @@ fn execute(command: Command, context: &Context) -> Result<u8, Failure> {
         Command::Shell(arguments) => shell::shell(&arguments, context),
         Command::Doctor => doctor::doctor(context),
         Command::Clean(arguments) => clean::clean(&arguments, context),
+        Command::Image { command } => image::image(&command, context),
         Command::Completions { shell } => text::print(&cli::completions(shell)),
         Command::Man => text::man(),
         Command::Test(arguments) => test::test(&arguments, context),

@@ -2,8 +2,6 @@
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
-use std::os::unix::process::CommandExt;
-use std::process::Command;
 
 use super::prepare::{is_built, tests};
 use super::run::Setup;
@@ -15,7 +13,7 @@ use crate::plan::Selection;
 use crate::run::HOME;
 use crate::suite;
 
-/// Becomes the engine's command line for it; returns only where that fails.
+/// Opens it, and returns its exit status.
 pub fn shell(arguments: &Shell, context: &Context) -> Result<u8, Failure> {
     let setup = Setup::new(arguments.engine, false, context)?;
     let test = match &arguments.test {
@@ -74,15 +72,7 @@ pub fn shell(arguments: &Shell, context: &Context) -> Result<u8, Failure> {
         .into_iter()
         .map(|(name, value)| (os(name), os(value)))
         .collect();
-    let argv = setup.engine.command_line(&spec)?.unwrap_or_default();
-    let Some((program, rest)) = argv.split_first() else {
-        return Err(Failure::engine("this engine opens no shells"));
-    };
-    let error = Command::new(program).args(rest).exec();
-    Err(Failure::engine(format!(
-        "cannot start {}: {error}",
-        ByteText::from(program.as_os_str())
-    )))
+    Ok(setup.engine.attach(&spec)?)
 }
 
 /// The test of this id.

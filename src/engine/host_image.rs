@@ -48,7 +48,8 @@ nobody:x:65534:65534:nobody:/:/bin/false
 ";
 const GROUP: &str = "root:x:0:\ntestuser:x:1001:\nnogroup:x:65534:\n";
 const NSSWITCH: &str = "passwd: files\ngroup: files\nhosts: files dns\n";
-const HOSTS: &str = "127.0.0.1 localhost docker-test\n::1 localhost\n";
+/// Names of this machine inside.
+pub const HOSTS: &str = "127.0.0.1 localhost docker-test\n::1 localhost\n";
 
 /// The image's reference.
 pub fn reference() -> String {
@@ -104,38 +105,60 @@ pub(super) fn make(docker: &Docker, reference: &str) -> Result<(), EngineError> 
     docker.run(&call).map(|_| ())
 }
 
+/// One entry of the image's files; paths are relative to its root.
+#[derive(Clone, Copy, Debug)]
+pub enum Entry {
+    /// A folder, with its mode.
+    Folder(&'static str, u32),
+    /// A file, with what is in it.
+    File(&'static str, &'static str),
+    /// A symbolic link, with what it says.
+    Link(&'static str, &'static str),
+}
+
+/// The image's files, a folder before what is in it.
+pub fn entries() -> Vec<Entry> {
+    vec![
+        Entry::Folder("bin/", 0o755),
+        Entry::Folder("dev/", 0o755),
+        Entry::Folder("etc/", 0o755),
+        Entry::Folder("home/", 0o1777),
+        Entry::Folder("proc/", 0o755),
+        Entry::Folder("run/", 0o755),
+        Entry::Folder("sbin/", 0o755),
+        Entry::Folder("sys/", 0o755),
+        Entry::Folder("tmp/", 0o1777),
+        Entry::Folder("usr/", 0o755),
+        Entry::Folder("var/", 0o755),
+        Entry::Folder("work/", 0o755),
+        Entry::File("etc/group", GROUP),
+        Entry::File("etc/hosts", HOSTS),
+        Entry::File("etc/nsswitch.conf", NSSWITCH),
+        Entry::File("etc/passwd", PASSWD),
+        // Programs that keep large temporary files look there.
+        Entry::Link("var/tmp", "/tmp"),
+    ]
+}
+
 /// The image's files, as a tar archive: the same bytes every time.
 fn root_filesystem() -> std::io::Result<Vec<u8>> {
     let mut tar = Builder::new(Vec::new());
-    for (folder, mode) in [
-        ("bin/", 0o755),
-        ("dev/", 0o755),
-        ("etc/", 0o755),
-        ("home/", 0o1777),
-        ("proc/", 0o755),
-        ("run/", 0o755),
-        ("sbin/", 0o755),
-        ("sys/", 0o755),
-        ("tmp/", 0o1777),
-        ("usr/", 0o755),
-        ("var/", 0o755),
-        ("work/", 0o755),
-    ] {
-        let mut header = header(EntryType::Directory, mode, 0);
-        tar.append_data(&mut header, folder, std::io::empty())?;
+    for entry in entries() {
+        match entry {
+            Entry::Folder(path, mode) => {
+                let mut header = header(EntryType::Directory, mode, 0);
+                tar.append_data(&mut header, path, std::io::empty())?;
+            }
+            Entry::File(path, text) => {
+                let mut header = header(EntryType::Regular, 0o644, text.len() as u64);
+                tar.append_data(&mut header, path, text.as_bytes())?;
+            }
+            Entry::Link(path, to) => {
+                let mut header = header(EntryType::Symlink, 0o777, 0);
+                tar.append_link(&mut header, path, to)?;
+            }
+        }
     }
-    for (path, text) in [
-        ("etc/group", GROUP),
-        ("etc/hosts", HOSTS),
-        ("etc/nsswitch.conf", NSSWITCH),
-        ("etc/passwd", PASSWD),
-    ] {
-        let mut header = header(EntryType::Regular, 0o644, text.len() as u64);
-        tar.append_data(&mut header, path, text.as_bytes())?;
-    }
-    // Programs that keep large temporary files look there.
-    let mut header = header(EntryType::Symlink, 0o777, 0);
-    tar.append_link(&mut header, "var/tmp", "/tmp")?;
     tar.into_inner()
 }
 

@@ -36,6 +36,13 @@ pub fn attest(sealed: bool) -> Attestation {
     };
     if sealed {
         read_cgroup(Path::new("/sys/fs/cgroup"), &mut attestation);
+        if attestation.pids.is_none() && in_own_user_namespace() {
+            // There this limit counts the processes of this container alone.
+            attestation.pids = getrlimit(Resource::RLIMIT_NPROC)
+                .ok()
+                .map(|(_, hard)| hard)
+                .filter(|hard| *hard < NO_LIMIT);
+        }
     }
     attestation
 }
@@ -73,6 +80,16 @@ fn read_cgroup(root: &Path, attestation: &mut Attestation) {
         _ => None,
     };
     attestation.pids = number("pids/pids.max");
+}
+
+/// Whether ids here are not the machine's.
+fn in_own_user_namespace() -> bool {
+    fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| maps_some_ids(&map))
+}
+
+/// Whether a `uid_map` text is not that of the machine's first user namespace.
+fn maps_some_ids(map: &str) -> bool {
+    !map.split_whitespace().eq(["0", "0", "4294967295"])
 }
 
 /// `cpu.max` of v2: quota and period in microseconds, or `max` for none.
@@ -125,6 +142,8 @@ mod tests {
         assert_eq!(cpu_max("max 100000\n"), None);
         let mounts = "1 0 0:1 / / rw,relatime - overlay x rw\n2 1 0:2 / / ro,nosuid - ext4 y rw\n";
         assert_eq!(root_read_only(mounts), Some(true));
+        assert!(maps_some_ids("      1001       1000          1\n"));
+        assert!(!maps_some_ids("         0          0 4294967295\n"));
         let dev = "Inter-|  Receive\n face |bytes\n    lo: 0 0\n  eth0: 1 2\n";
         assert_eq!(interfaces(dev), ["eth0"]);
     }

@@ -72,7 +72,7 @@ fn unknown_words() {
         (
             &["frobnicate"],
             "unrecognized subcommand 'frobnicate'\nhint: known are build, run, run-full, list, \
-             shell, doctor, clean, completions, man, test"
+             shell, doctor, clean, image, completions, man, test"
                 .into(),
         ),
         (&["--memroy"], format!("unexpected argument '--memroy' found\n{HELP}")),
@@ -84,7 +84,7 @@ fn unknown_words() {
         (&["clean", "more"], format!("unexpected argument 'more' found\n{HELP}")),
         (
             &["run", "--engine", "podmann"],
-            format!("invalid value 'podmann' for '--engine <ENGINE>' [possible values: auto, docker, host]\n{HELP}"),
+            "invalid value 'podmann' for '--engine <ENGINE>' [possible values: auto, docker, podman, sandbox, host]\nhint: a similar value exists: 'podman'".into(),
         ),
         (
             &["run", "--message-format", "xml"],

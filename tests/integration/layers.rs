@@ -17,17 +17,21 @@ const LAYERS: [&[&str]; 6] = [
 ];
 
 /// Within a layer these lean on each other, in this direction.
-const ALLOWED_IN_LAYER: [(&str, &str); 5] = [
+const ALLOWED_IN_LAYER: [(&str, &str); 6] = [
     ("event", "protocol"),
     ("suite", "config"),
     ("plan", "config"),
     ("plan", "suite"),
+    ("engine", "host"),
     ("command", "cli"),
 ];
 
 /// One home per library.
-const HOMES: [(&str, &[&str]); 9] = [
+const HOMES: [(&str, &[&str]); 12] = [
     ("duct", &["engine"]),
+    ("flate2", &["engine"]),
+    ("lzma_rust2", &["engine"]),
+    ("zstd", &["engine"]),
     ("rusqlite", &["store"]),
     ("serde_yaml", &["config"]),
     ("sysinfo", &["host", "worker"]),

@@ -28,6 +28,10 @@ const fn eperm(name: &'static str, number: c_long, arguments: &'static [u64]) ->
     }
 }
 
+/// The kernel's own answer for an id that the user namespace does not have: the calls that change
+/// ids are open, and root is nobody there.
+const NO_SUCH_ID: Errno = Errno::EINVAL;
+
 /// A null pointer, or 0.
 const NULL: u64 = 0;
 /// No descriptor, or every bit set where a call takes flags.
@@ -210,7 +214,9 @@ pub fn try_all(attempts: &[Attempt]) -> Finding {
     let mut all_refused = true;
     for attempt in attempts {
         let answer = in_child(attempt)?;
-        let refused = answer == Answer::Refused(attempt.refusal);
+        let changes_id = matches!(attempt.number, libc::SYS_setuid | libc::SYS_setgid);
+        let refused = answer == Answer::Refused(attempt.refusal)
+            || (changes_id && answer == Answer::Refused(NO_SUCH_ID));
         let remark = if refused {
             ""
         } else {
