@@ -27,7 +27,9 @@ fn ways_out_of_the_image() {
             "its entry .. leads out of the image",
         ),
         (
-            Tar::new().symlink("a", "/nonexistent").file("a/passwd", "x"),
+            Tar::new()
+                .symlink("a", "/nonexistent")
+                .file("a/passwd", "x"),
             "its entry a/passwd goes through a, which is a symbolic link",
         ),
         (
@@ -35,15 +37,21 @@ fn ways_out_of_the_image() {
             "its entry b/a/c goes through b/a, which is a symbolic link",
         ),
         (
-            Tar::new().symlink("a", "/nonexistent").file("a/.wh.passwd", ""),
+            Tar::new()
+                .symlink("a", "/nonexistent")
+                .file("a/.wh.passwd", ""),
             "its entry a/passwd goes through a, which is a symbolic link",
         ),
         (
-            Tar::new().symlink("a", "/nonexistent").file("a/.wh..wh..opq", ""),
+            Tar::new()
+                .symlink("a", "/nonexistent")
+                .file("a/.wh..wh..opq", ""),
             "its entry a goes through a, which is a symbolic link",
         ),
         (
-            Tar::new().symlink("a", "/nonexistent").link("b", "a/passwd"),
+            Tar::new()
+                .symlink("a", "/nonexistent")
+                .link("b", "a/passwd"),
             "its entry b goes through a, which is a symbolic link",
         ),
         (
