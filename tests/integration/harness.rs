@@ -94,6 +94,8 @@ impl Project {
                 command.env(name, value);
             }
         }
+        // Nobody's own images are seen or removed.
+        command.env("XDG_DATA_HOME", self.path().join(".data"));
         command.envs(self.environment.iter().cloned());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command

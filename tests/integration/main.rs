@@ -12,6 +12,7 @@ mod engine_proof;
 mod fake_engine;
 mod harness;
 mod host_run;
+mod images;
 mod layers;
 mod odd_input;
 mod redact;
