@@ -71,7 +71,10 @@ pub fn two(mounts: &str, own: &str) -> Hierarchy {
         own_group(root, own)
     };
     match divide(&base) {
-        Ok(()) => Hierarchy::Two(base.join(OURS)),
+        Ok(processors) => Hierarchy::Two {
+            folder: base.join(OURS),
+            processors,
+        },
         Err(error) => Hierarchy::None(format!(
             "cgroup version 2: {} is not ours to divide: {error}",
             base.display()
@@ -91,8 +94,9 @@ fn own_group(root: &Path, own: &str) -> PathBuf {
     root.join(path.strip_prefix("/").unwrap_or(path))
 }
 
-/// Makes our folder in a group of version 2, in which containers can have limits.
-fn divide(base: &Path) -> io::Result<()> {
+/// Makes our folder in a group of version 2, in which containers can have limits; of processors too
+/// where the answer is yes.
+fn divide(base: &Path) -> io::Result<bool> {
     let ours = base.join(OURS);
     let once = || {
         delegate(base)?;
@@ -108,8 +112,8 @@ fn divide(base: &Path) -> io::Result<()> {
     once()
 }
 
-/// Lets the groups below `folder` have limits.
-fn delegate(folder: &Path) -> io::Result<()> {
+/// Lets the groups below `folder` have limits, of processors too where the answer is yes.
+fn delegate(folder: &Path) -> io::Result<bool> {
     let words = |file| -> io::Result<Vec<String>> {
         let text = fs::read_to_string(folder.join(file))?;
         Ok(text.split_whitespace().map(str::to_owned).collect())
@@ -124,8 +128,9 @@ fn delegate(folder: &Path) -> io::Result<()> {
         .iter()
         .filter(|name| has(&there, name) && !has(&given, name));
     let wanted: Vec<String> = wanted.map(|name| format!("+{name}")).collect();
+    let processors = has(&there, "cpu");
     if wanted.is_empty() {
-        return Ok(());
+        return Ok(processors);
     }
     let enable = || put(&folder.join(CONTROL), &wanted.join(" "));
     for _ in 1..TRIES {
@@ -133,10 +138,10 @@ fn delegate(folder: &Path) -> io::Result<()> {
             Err(error) if error.raw_os_error() == Some(Errno::EBUSY as i32) => {
                 move_processes(folder)?;
             }
-            done => return done,
+            done => return done.map(|()| processors),
         }
     }
-    enable()
+    enable().map(|()| processors)
 }
 
 /// Moves the processes of a group into a leaf of it.
@@ -171,7 +176,7 @@ pub fn make_below(folder: &Path) -> io::Result<()> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let ours = folder.parent().unwrap_or(folder);
                 match ours.parent().filter(|base| base.join(CONTROL).exists()) {
-                    Some(base) => divide(base)?,
+                    Some(base) => divide(base).map(drop)?,
                     None => make(ours)?,
                 }
             }
@@ -205,6 +210,10 @@ mod tests {
         let place = root.path().display();
         let mounts = format!("30 23 0:26 / {place} rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n");
         (root, mounts)
+    }
+
+    fn version_2(folder: PathBuf, processors: bool) -> Hierarchy {
+        Hierarchy::Two { folder, processors }
     }
 
     fn text(root: &tempfile::TempDir, file: &str) -> String {
@@ -243,7 +252,7 @@ mod tests {
     fn whoever_may_write_the_root_has_its_folder_there() {
         let (root, mounts) = tree(&[("", ALL, "memory pids\n"), (OURS, "memory pids cpu\n", "")]);
         let found = two(&mounts, "0::/user.slice/session-1.scope\n");
-        assert_eq!(found, Hierarchy::Two(root.path().join(OURS)));
+        assert_eq!(found, version_2(root.path().join(OURS), true));
         // Only what is missing is asked for.
         assert!(text(&root, CONTROL).starts_with("+cpu"));
         assert_eq!(text(&root, "docker-test/cgroup.subtree_control"), {
@@ -259,13 +268,14 @@ mod tests {
             (ours, "cpu memory pids", "cpu memory pids"),
         ]);
         let found = two(&mounts, "0::/run-1.scope/docker-test-launcher\n");
-        assert_eq!(found, Hierarchy::Two(root.path().join(ours)));
+        assert_eq!(found, version_2(root.path().join(ours), true));
     }
 
     #[test]
     fn processors_are_limited_only_where_that_can_be_had() {
         let (root, mounts) = tree(&[("", "memory pids", ""), (OURS, "memory pids", "")]);
-        assert!(matches!(two(&mounts, "0::/\n"), Hierarchy::Two(_)));
+        let found = two(&mounts, "0::/\n");
+        assert_eq!(found, version_2(root.path().join(OURS), false));
         assert_eq!(text(&root, CONTROL), "+memory +pids");
     }
 

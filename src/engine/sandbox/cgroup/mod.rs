@@ -25,15 +25,20 @@ const PERIOD_US: u64 = 100_000;
 pub enum Hierarchy {
     /// Version 1: one folder of ours for each of these controllers.
     One(Vec<(&'static str, PathBuf)>),
-    /// Version 2: one folder of ours.
-    Two(PathBuf),
+    /// Version 2.
+    Two {
+        /// The folder of ours.
+        folder: PathBuf,
+        /// Processors can be limited too; some machines let ordinary users limit none.
+        processors: bool,
+    },
     /// Nothing, and why: one safe line.
     None(String),
 }
 
 /// What is limited or counted.
 const CONTROLLERS_1: [&str; 5] = ["memory", "pids", "cpu", "cpuacct", "blkio"];
-/// And of version 2; some machines let ordinary users limit no processors.
+/// And of version 2.
 const WANTED_2: [&str; 3] = ["memory", "pids", "cpu"];
 const NEEDED_2: [&str; 2] = ["memory", "pids"];
 
@@ -55,7 +60,7 @@ impl Hierarchy {
             Hierarchy::One(folders) => ["memory", "pids"]
                 .iter()
                 .all(|wanted| folders.iter().any(|(name, _)| name == wanted)),
-            Hierarchy::Two(_) => true,
+            Hierarchy::Two { .. } => true,
             Hierarchy::None(_) => false,
         }
     }
@@ -66,11 +71,11 @@ impl Hierarchy {
         let text = |path: PathBuf| ByteText::from(path.into_os_string());
         match self {
             Hierarchy::None(_) => (Vec::new(), None),
-            Hierarchy::Two(folder) => {
+            Hierarchy::Two { folder, processors } => {
                 let folder = folder.join(name);
                 let cgroup = Cgroup {
                     folder: text(folder.clone()),
-                    settings: settings_2(spec),
+                    settings: settings_2(spec, *processors),
                     view: Some("/sys/fs/cgroup".into()),
                 };
                 (vec![cgroup], Some(text(folder.join("memory.events"))))
@@ -93,7 +98,7 @@ impl Hierarchy {
     fn folders(&self) -> Vec<&Path> {
         match self {
             Hierarchy::None(_) => Vec::new(),
-            Hierarchy::Two(folder) => vec![folder],
+            Hierarchy::Two { folder, .. } => vec![folder],
             Hierarchy::One(folders) => folders.iter().map(|(_, folder)| folder.as_path()).collect(),
         }
     }
@@ -168,19 +173,18 @@ fn settings_1(controller: &str, spec: &ContainerSpec) -> Vec<(String, String, bo
     }
 }
 
-fn settings_2(spec: &ContainerSpec) -> Vec<(String, String, bool)> {
-    vec![
+fn settings_2(spec: &ContainerSpec, processors: bool) -> Vec<(String, String, bool)> {
+    let mut settings = vec![
         ("memory.max".into(), spec.memory_bytes.to_string(), false),
         // Not there where the kernel has no swap.
         ("memory.swap.max".into(), "0".into(), true),
         ("pids.max".into(), spec.pids.to_string(), false),
-        (
-            // Not there where processors cannot be limited; a worker reads that back.
-            "cpu.max".into(),
-            format!("{} {PERIOD_US}", quota_us(spec.cpus)),
-            true,
-        ),
-    ]
+    ];
+    if processors {
+        let quota = format!("{} {PERIOD_US}", quota_us(spec.cpus));
+        settings.push(("cpu.max".into(), quota, false));
+    }
+    settings
 }
 
 #[cfg(test)]
@@ -193,13 +197,20 @@ mod tests {
         let mut spec = spec("dt-1", &["worker"]);
         spec.owner.pid = 7;
         spec.owner.pid_start = 8;
-        let two = Hierarchy::Two("/c/docker-test".into());
+        let two = |processors| Hierarchy::Two {
+            folder: "/c/docker-test".into(),
+            processors,
+        };
+        let (cgroups, _) = two(false).plan(&spec, 3);
+        let files: Vec<_> = cgroups[0].settings.iter().map(|(file, ..)| file).collect();
+        assert_eq!(files, ["memory.max", "memory.swap.max", "pids.max"]);
+        let two = two(true);
         let (cgroups, oom) = two.plan(&spec, 3);
         assert_eq!(cgroups[0].folder, "/c/docker-test/7-8-3".into());
         assert!(
             cgroups[0]
                 .settings
-                .contains(&("cpu.max".into(), "50000 100000".into(), true))
+                .contains(&("cpu.max".into(), "50000 100000".into(), false))
         );
         assert_eq!(oom, Some("/c/docker-test/7-8-3/memory.events".into()));
         let one = Hierarchy::One(vec![
