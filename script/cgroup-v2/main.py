@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 
+from killed import killed
 from outcomes import outcomes
 from places import DOCKER, PODMAN, SANDBOXES
 from runs import CPUS, MIB, PROGRAM, SOURCE, Run, shown
@@ -143,6 +144,7 @@ def sandbox():
         if place.given:
             clamping(place)
         pair(place)
+        killed(place)
         proof(place, "host", what="the proof")
         without_reset(place)
 

@@ -15,7 +15,7 @@ PATIENCE = 10
 
 
 class Place:
-    """`engine`, started as `user` behind `prefix`; `given`: a cgroup of ours is to be had."""
+    """`engine`, started as `user` behind `prefix`; `given`: a cgroup of its own is to be had there."""
 
     def __init__(self, name, engine, *, user="root", prefix=(), given=True, apparmor="unconfined"):
         self.name = name
@@ -26,8 +26,10 @@ class Place:
         self.prefix = []
         if user != "root":
             home, runtime = self.user.pw_dir, f"/run/user/{self.user.pw_uid}"
-            known = [f"HOME={home}", f"USER={user}", f"XDG_RUNTIME_DIR={runtime}"]
-            self.prefix = ["runuser", "-u", user, "--", "env", *known, *prefix]
+            # What a login gives; root's own would lead to root's systemd.
+            known = [f"HOME={home}", f"USER={user}", f"PATH={os.environ['PATH']}"]
+            known += [f"XDG_RUNTIME_DIR={runtime}", f"DBUS_SESSION_BUS_ADDRESS=unix:path={runtime}/bus"]
+            self.prefix = ["runuser", "-u", user, "--", "env", "-i", *known, *prefix]
         self.folder = f"{WORK}/{name.replace(' ', '-')}"
 
     def own(self, folder):
@@ -58,22 +60,23 @@ def groups_of_ours():
                 yield os.path.join(folder, name)
 
 
-def processes_of_ours():
+def processes_of_ours(*wanted):
+    """Process ids of programs of ours that were called with one of these words."""
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open(f"/proc/{pid}/cmdline", "rb") as file:
-                words = file.read().split(b"\0")
+                words = file.read().decode(errors="replace").split("\0")
         except OSError:
             continue
-        if {b"sandbox-monitor", b"--sealed"} & set(words[1:3]):
-            yield b" ".join(words).decode(errors="replace")
+        if "docker-test" in words[0] and set(wanted) & set(words[1:3]):
+            yield int(pid)
 
 
 def left_of_the_sandbox():
     deadline = time.monotonic() + PATIENCE
     while True:
         left = [f"cgroup {folder}" for folder in groups_of_ours()]
-        left += [f"process {words}" for words in processes_of_ours()]
+        left += [f"process {pid}" for pid in processes_of_ours("sandbox-monitor", "--sealed")]
         if not left or time.monotonic() > deadline:
             return left
         time.sleep(0.5)
@@ -87,4 +90,4 @@ SANDBOXES = [
     Place("sandbox as a user", "sandbox", user=USER, given=False),
     Place("sandbox in a delegated group", "sandbox", user=USER, prefix=DELEGATED),
 ]
-PODMAN = Place("podman without root", "podman", user=USER, prefix=DELEGATED)
+PODMAN = Place("podman as a user", "podman", user=USER)

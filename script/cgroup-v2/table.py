@@ -3,14 +3,18 @@
 import subprocess
 
 broken = 0
+# As many lines of what is wrong with one thing.
+MOST = 30
 
 
 def report(what, wrong, note=""):
     """One line of the table, and under it what is wrong."""
     global broken
-    print(f"{'FAIL' if wrong else 'ok':4}  {what:52}  {note}", flush=True)
-    for line in wrong:
+    print(f"{'FAIL' if wrong else 'ok':4}  {what:60}  {note}", flush=True)
+    for line in wrong[:MOST]:
         print(f"      | {line}", flush=True)
+    if len(wrong) > MOST:
+        print(f"      | and {len(wrong) - MOST} more", flush=True)
     broken += bool(wrong)
 
 
