@@ -48,7 +48,7 @@ class Place:
         listed = command(
             *self.argv(self.engine, "ps", "--all", "--quiet", "--filter", "label=dev.docker-test.run")
         )
-        # Podman says there that it would like to have a login session.
+        # Beside an answer it is advice.
         told = listed.stderr.splitlines() if listed.returncode else []
         return [f"container {name}" for name in listed.stdout.split()] + told
 
