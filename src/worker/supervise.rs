@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 
 use super::Place;
 use super::capture::Capture;
-use super::cgroup::Counters;
+use super::cgroup::{Counters, is_own};
 use super::link::{Halt, Link, Next};
 use super::meter::Meter;
 use super::process::{Ended, Reach, reap};
@@ -84,8 +84,9 @@ impl Supervisor {
             ("HOME", ByteText::from(reset.home().as_os_str())),
             ("TMPDIR", ByteText::from(reset.temporary().as_os_str())),
         ];
-        let counters = if place.sealed {
-            Counters::open(Path::new("/sys/fs/cgroup"))
+        let cgroup = Path::new("/sys/fs/cgroup");
+        let counters = if place.sealed && is_own(cgroup) {
+            Counters::open(cgroup)
         } else {
             Counters::none()
         };

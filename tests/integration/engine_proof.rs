@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::harness::{Project, Said, containers_of, engine, repository};
+use crate::harness::{Project, Said, containers_in, containers_of, engine, podman, repository};
 
 /// A project with this repository's own tests in it, and a temporary folder of its own.
 fn proof() -> Project {
@@ -56,11 +56,21 @@ fn run(project: &Project, arguments: &[&str]) -> Said {
 
 #[test]
 fn all_of_it_passes_in_containers() {
-    if !engine() {
-        return;
+    if engine() {
+        all_of_it_passes("docker");
     }
+}
+
+#[test]
+fn all_of_it_passes_in_containers_of_podman() {
+    if podman() {
+        all_of_it_passes("podman");
+    }
+}
+
+fn all_of_it_passes(engine: &str) {
     let project = proof();
-    let said = run(&project, &["--image", "host"]);
+    let said = run(&project, &["--image", "host", "--engine", engine]);
     assert_eq!(others(&project), [], "{}", said.stdout);
     assert_eq!(said.status, 0, "{}", said.stderr);
     let tests = count(&repository().join("test"));
@@ -105,7 +115,19 @@ fn all_of_it_passes_in_containers() {
         .join("\n");
     assert!(limits.contains("\"state\":\"enforced\""), "{limits}");
     assert!(!limits.contains("unenforced"), "{limits}");
-    assert_eq!(containers_of(&project), Vec::<String>::new());
+    assert_eq!(containers_in(engine, &project), Vec::<String>::new());
+}
+
+#[test]
+fn under_strict_exactly_the_polluter_fails() {
+    if !engine() {
+        return;
+    }
+    let project = proof();
+    let said = run(&project, &["--image", "host", "--level", "strict"]);
+    assert_eq!(said.status, 1, "{}", said.stderr);
+    let expected = [("test/reset/1_pollute_test.sh".into(), "fail leak".into())];
+    assert_eq!(others(&project), expected, "{}", said.stdout);
 }
 
 #[test]

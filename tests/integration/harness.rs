@@ -195,29 +195,44 @@ pub fn finish(mut child: Child) -> Said {
 /// where `CI` is set, that is a failure.
 pub fn engine() -> bool {
     static ENGINE: OnceLock<bool> = OnceLock::new();
-    let there = *ENGINE.get_or_init(|| {
-        let answer = Command::new("docker")
-            .args(["version", "--format", "{{.Server.Version}}"])
-            .output();
-        answer.is_ok_and(|answer| answer.status.success())
-    });
+    let version = ["version", "--format", "{{.Server.Version}}"];
+    loud(
+        "docker",
+        *ENGINE.get_or_init(|| answers("docker", &version)),
+    )
+}
+
+/// The same for podman.
+pub fn podman() -> bool {
+    loud("podman", answers("podman", &["info"]))
+}
+
+fn answers(program: &str, arguments: &[&str]) -> bool {
+    let answer = Command::new(program).args(arguments).output();
+    answer.is_ok_and(|answer| answer.status.success())
+}
+
+fn loud(program: &str, there: bool) -> bool {
     if !there {
-        assert!(
-            std::env::var_os("CI").is_none(),
-            "no docker engine, and CI is set"
-        );
-        eprintln!("SKIPPED: no docker engine answers");
+        let ci = std::env::var_os("CI").is_some();
+        assert!(!ci, "no {program} engine, and CI is set");
+        eprintln!("SKIPPED: no {program} engine answers");
     }
     there
 }
 
 /// The ids of the containers, running or not, that this project's runs have left.
 pub fn containers_of(project: &Project) -> Vec<String> {
+    containers_in("docker", project)
+}
+
+/// The same for an engine's own program.
+pub fn containers_in(program: &str, project: &Project) -> Vec<String> {
     let runs = project.rows("select run from runs");
     let mut found = Vec::new();
     for run in runs {
         let filter = format!("label=dev.docker-test.run={}", run[0]);
-        let output = Command::new("docker")
+        let output = Command::new(program)
             .args(["ps", "-aq", "--filter", &filter])
             .output()
             .unwrap();
