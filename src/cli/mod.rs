@@ -1,6 +1,7 @@
 //! Layer 5: what can be typed, as clap types, and the texts that follow from them. Parsing touches
 //! nothing outside.
 
+mod image;
 mod text;
 mod usage;
 
@@ -14,6 +15,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::config::Workers;
 use crate::model::{ByteText, ImageChoice, parse_duration};
 
+pub use image::{ImageCommand, ImageImport, ImageList, ImageRemove};
 pub use text::{completions, man};
 pub use usage::{Refused, parse};
 
@@ -70,6 +72,15 @@ pub enum Command {
         after_help = "Examples:\n  docker-test clean\n  docker-test clean --images --results"
     )]
     Clean(Clean),
+    /// Keep images of our own, unpacked from archives, for the sandbox engine
+    #[command(
+        after_help = "Examples:\n  docker save debian:12 | docker-test image import debian:12 -\n  docker-test image list"
+    )]
+    Image {
+        /// What to do.
+        #[command(subcommand)]
+        command: ImageCommand,
+    },
     /// Print a shell's completion script
     #[command(
         after_help = "Example:\n  docker-test completions bash > /etc/bash_completion.d/docker-test"
@@ -196,6 +207,9 @@ pub struct Shell {
     /// The image [default: full where it is built, else isolation]
     #[arg(long, value_name = "IMAGE", allow_hyphen_values = true, value_parser = ImageChoice::parse)]
     pub image: Option<ImageChoice>,
+    /// What starts the container
+    #[arg(long, value_enum, default_value_t, value_name = "ENGINE")]
+    pub engine: EngineChoice,
     /// Start in this test's environment and print its command
     #[arg(long, value_name = "ID", value_parser = clap::builder::ValueParser::os_string())]
     pub test: Option<OsString>,
@@ -207,7 +221,7 @@ pub struct Shell {
 /// `clean`.
 #[derive(Debug, Args)]
 pub struct Clean {
-    /// Remove our images too
+    /// Remove our images too, and those that were imported
     #[arg(long)]
     pub images: bool,
     /// Remove this project's results too

@@ -29,7 +29,7 @@ pub fn choose(choice: EngineChoice, context: &Context) -> Result<Chosen, Failure
             why: None,
         }),
         EngineChoice::Sandbox => Ok(Chosen {
-            engine: Arc::new(Sandbox::new(program()?)),
+            engine: Arc::new(Sandbox::new(program()?, context.image_store().ok())),
             builder: None,
             why: None,
         }),

@@ -40,6 +40,7 @@ pub fn clean(arguments: &Clean, context: &Context) -> Result<u8, Failure> {
                 image.reference.as_deref().unwrap_or(&image.id)
             ));
         }
+        lines.extend(super::image::remove_all(context)?);
     }
     if arguments.results {
         let results = project(context)?.results_path();

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::Failure;
 use crate::cli::When;
-use crate::engine::Owner;
+use crate::engine::{ImageStore, Owner};
 use crate::host;
 use crate::report::{self, ColorChoice, Environment, Paint, Terminals};
 
@@ -63,6 +63,15 @@ impl Context {
         std::env::var_os("HOME")
             .filter(|home| !home.is_empty())
             .map(PathBuf::from)
+    }
+
+    /// The images that were imported.
+    ///
+    /// # Errors
+    /// Nothing says where they are.
+    pub fn image_store(&self) -> Result<ImageStore, Failure> {
+        let folder = |name| std::env::var_os(name);
+        Ok(ImageStore::open(folder("XDG_DATA_HOME"), folder("HOME"))?)
     }
 
     /// A variable of the launcher's environment, for `--env NAME`.

@@ -3,6 +3,7 @@
 use crate::config::ConfigError;
 use crate::engine::BuildError;
 use crate::engine::EngineError;
+use crate::engine::ImageStoreError;
 use crate::plan::PlanError;
 use crate::run::RunError;
 use crate::store::StoreError;
@@ -83,6 +84,12 @@ impl From<PlanError> for Failure {
 
 impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
+        Failure::engine(error.to_string())
+    }
+}
+
+impl From<ImageStoreError> for Failure {
+    fn from(error: ImageStoreError) -> Self {
         Failure::engine(error.to_string())
     }
 }

@@ -8,6 +8,7 @@ mod clean;
 mod context;
 mod doctor;
 mod exit;
+mod image;
 mod list;
 mod prepare;
 mod run;
@@ -24,11 +25,9 @@ pub use exit::{Exit, Failure};
 /// The whole program.
 pub fn main() -> std::process::ExitCode {
     // Not through the command line's parser: a monitor is started for every container.
-    if std::env::args_os()
-        .nth(1)
-        .is_some_and(|word| word == MONITOR)
-    {
-        return monitor().into();
+    let mut words = std::env::args_os().skip(1);
+    if words.next().is_some_and(|word| word == MONITOR) {
+        return monitor(words.next().as_deref()).into();
     }
     let status = match cli::parse(std::env::args_os().collect()) {
         Ok(cli) => {
@@ -76,6 +75,7 @@ fn execute(command: Command, context: &Context) -> Result<u8, Failure> {
         Command::Shell(arguments) => shell::shell(&arguments, context),
         Command::Doctor => doctor::doctor(context),
         Command::Clean(arguments) => clean::clean(&arguments, context),
+        Command::Image { command } => image::image(&command, context),
         Command::Completions { shell } => text::print(&cli::completions(shell)),
         Command::Man => text::man(),
         Command::Test(arguments) => test::test(&arguments, context),

@@ -1,7 +1,8 @@
 //! `docker-test run`: discover, plan, run, report, record.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,6 +51,8 @@ pub struct Setup {
     pub run: String,
     /// Whether there are no containers at all.
     pub plain: bool,
+    /// Whether tests run as a user who is not the one that starts them.
+    pub as_others: bool,
     /// Whether nothing is to be started or built.
     pub dry: bool,
 }
@@ -73,7 +76,11 @@ impl Setup {
         };
         let chosen = choose(engine, context)?;
         let plain = chosen.engine.kind() == EngineKind::Host;
-        if !plain && !everybody(&site.program, 0o5) {
+        let as_others = !plain && !chosen.engine.runs_as_us();
+        if as_others {
+            check_folder(&site.project)?;
+        }
+        if as_others && !everybody(&site.program, 0o5) {
             let shown = escape(site.program.as_os_str().as_encoded_bytes());
             return Err(Failure::engine(format!(
                 "this program cannot be executed by user 1001, as whom tests run: {shown}\nhint: chmod o+rx {shown}"
@@ -88,6 +95,7 @@ impl Setup {
             site,
             run,
             plain,
+            as_others,
             dry: false,
         })
     }
@@ -97,7 +105,7 @@ impl Setup {
     fn unreadable(&self, tests: &[Test]) -> Option<String> {
         let closed = |test: &&Test| !everybody(&self.config.project.join(test.id.path()), 0o4);
         let mut closed = tests.iter().take(1000).filter(closed);
-        let first = closed.next().filter(|_| !self.plain)?;
+        let first = closed.next().filter(|_| self.as_others)?;
         Some(format!(
             "{} tests cannot be read by user 1001, as whom tests run; the first is {} (chmod -R o+rX mends it)",
             closed.count() + 1,
@@ -321,6 +329,24 @@ impl Sink for Sinks {
         }
         self.report.take(events)
     }
+}
+
+/// Refuses a project that user 1001 cannot enter: every test would fail, and none would say why.
+fn check_folder(project: &Path) -> Result<(), Failure> {
+    if everybody(project, 0o5) {
+        return Ok(());
+    }
+    let shown = escape(project.as_os_str().as_encoded_bytes());
+    let owner = project.metadata().ok().map(|found| found.uid());
+    let other = match owner.filter(|uid| *uid != 0) {
+        Some(uid) => {
+            format!(", or run docker-test as its owner (`sudo -u '#{uid}' docker-test run`)")
+        }
+        None => String::new(),
+    };
+    Err(Failure::engine(format!(
+        "the project {shown} is closed to user 1001, as whom tests run\nhint: chmod o+rx {shown}{other}"
+    )))
 }
 
 /// Whether everybody has these rights on a file; yes for one that cannot be looked at.

@@ -2,22 +2,20 @@
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
-use std::os::unix::process::CommandExt;
-use std::process::Command;
 
 use super::prepare::{is_built, tests};
 use super::run::Setup;
 use super::{Context, Failure};
-use crate::cli::{EngineChoice, Shell};
+use crate::cli::Shell;
 use crate::engine::Recipe;
 use crate::model::{ByteText, ImageChoice, Test};
 use crate::plan::Selection;
 use crate::run::HOME;
 use crate::suite;
 
-/// Becomes the engine's command line for it; returns only where that fails.
+/// Opens it, and returns its exit status.
 pub fn shell(arguments: &Shell, context: &Context) -> Result<u8, Failure> {
-    let setup = Setup::new(EngineChoice::Auto, false, context)?;
+    let setup = Setup::new(arguments.engine, false, context)?;
     let test = match &arguments.test {
         Some(id) => Some(find(&setup, id, context)?),
         None => None,
@@ -71,15 +69,7 @@ pub fn shell(arguments: &Shell, context: &Context) -> Result<u8, Failure> {
         .into_iter()
         .map(|(name, value)| (os(name), os(value)))
         .collect();
-    let argv = setup.engine.command_line(&spec)?.unwrap_or_default();
-    let Some((program, rest)) = argv.split_first() else {
-        return Err(Failure::engine("this engine opens no shells"));
-    };
-    let error = Command::new(program).args(rest).exec();
-    Err(Failure::engine(format!(
-        "cannot start {}: {error}",
-        ByteText::from(program.as_os_str())
-    )))
+    Ok(setup.engine.attach(&spec)?)
 }
 
 /// The test of this id.

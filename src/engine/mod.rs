@@ -9,6 +9,7 @@ mod call;
 mod docker;
 mod host_image;
 mod host_process;
+mod image_store;
 mod sandbox;
 mod seccomp;
 mod spec;
@@ -20,7 +21,8 @@ pub use build::{BuildError, BuildRequest, Built, Recipe, build};
 pub use docker::Docker;
 pub use host_image::{host_binds, reference as host_reference};
 pub use host_process::HostProcess;
-pub use sandbox::{MONITOR, Sandbox, monitor};
+pub use image_store::{ImageStore, ImageStoreError, StoredImage};
+pub use sandbox::{MONITOR, Requirement, Sandbox, monitor};
 pub use spec::{Bind, ContainerSpec, Hardening, Owner, SeccompProfile, Tmpfs};
 
 /// Which engine.
@@ -214,6 +216,30 @@ pub trait Engine: Send + Sync {
     /// The engine does not answer.
     fn image(&self, _reference: &str) -> Result<Option<Image>, EngineError> {
         Ok(None)
+    }
+
+    /// Whether user 1001 inside is the user outside who starts it, so that what that user can read
+    /// tests can read too.
+    fn runs_as_us(&self) -> bool {
+        false
+    }
+
+    /// Runs a container with our own stdio until it ends, and returns its exit status; becomes the
+    /// engine's command line instead where there is one.
+    ///
+    /// # Errors
+    /// The engine cannot be given such a container, or it does not start.
+    fn attach(&self, spec: &ContainerSpec) -> Result<u8, EngineError> {
+        use std::os::unix::process::CommandExt;
+        let argv = self.command_line(spec)?.unwrap_or_default();
+        let Some((program, rest)) = argv.split_first() else {
+            return Err(EngineError::Other("this engine opens no shells".into()));
+        };
+        let error = std::process::Command::new(program).args(rest).exec();
+        Err(EngineError::Other(format!(
+            "cannot start {}: {error}",
+            crate::model::ByteText::from(program.as_os_str())
+        )))
     }
 
     /// The command line that `create` and `start` come to; `None` for an engine without one.

@@ -30,6 +30,7 @@ fn every_command_has_help_with_an_example() {
         "shell",
         "doctor",
         "clean",
+        "image",
         "completions",
         "man",
         "test",
@@ -95,7 +96,15 @@ fn the_manual_page_has_every_visible_command() {
     assert_eq!((said.stderr.as_str(), said.status), ("", 0));
     assert!(said.stdout.contains(".TH docker-test 1"));
     for section in [
-        "RUN", "RUN-FULL", "BUILD", "LIST", "SHELL", "DOCTOR", "CLEAN",
+        "RUN",
+        "RUN-FULL",
+        "BUILD",
+        "LIST",
+        "SHELL",
+        "DOCTOR",
+        "CLEAN",
+        "IMAGE",
+        "IMAGE IMPORT",
     ] {
         let heading = format!(".SH \"DOCKER-TEST {section}\"\n");
         assert!(said.stdout.contains(&heading), "{section}");

@@ -152,6 +152,8 @@ impl Project {
             command.uid(user.id).gid(user.id);
             command.env("HOME", user.home.path());
         }
+        // Nobody's own images are seen or removed.
+        command.env("XDG_DATA_HOME", self.path().join(".data"));
         command.envs(self.environment.iter().cloned());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command

@@ -27,8 +27,11 @@ const ALLOWED_IN_LAYER: [(&str, &str); 6] = [
 ];
 
 /// One home per library.
-const HOMES: [(&str, &[&str]); 9] = [
+const HOMES: [(&str, &[&str]); 12] = [
     ("duct", &["engine"]),
+    ("flate2", &["engine"]),
+    ("lzma_rust2", &["engine"]),
+    ("zstd", &["engine"]),
     ("rusqlite", &["store"]),
     ("serde_yaml", &["config"]),
     ("sysinfo", &["host", "worker"]),

@@ -18,6 +18,7 @@ mod engines;
 mod fake_engine;
 mod harness;
 mod host_run;
+mod images;
 mod layers;
 mod machine;
 mod odd_input;

@@ -13,6 +13,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::super::call::{Tail, kill_group, not_started, one_line, own_group, pipe};
+use super::super::image_store::Hold;
 use super::super::{Container, Ending, EngineError, Pipes};
 use super::plan::{Plan, RECORD, Record};
 use super::{MONITOR, cgroup, diagnose};
@@ -24,6 +25,8 @@ const AFTER_KILL: Duration = Duration::from_secs(10);
 pub struct SandboxContainer {
     program: PathBuf,
     plan: Plan,
+    /// Keeps its image from being removed.
+    _hold: Option<Hold>,
     run: Option<Running>,
 }
 
@@ -35,22 +38,14 @@ struct Running {
 }
 
 impl SandboxContainer {
-    /// The container of `plan`; `program` is this program's file.
-    pub fn new(program: PathBuf, plan: Plan) -> Self {
+    /// The container of `plan`; `program` is this program's file, `hold` keeps its image.
+    pub fn new(program: PathBuf, plan: Plan, hold: Option<Hold>) -> Self {
         SandboxContainer {
             program,
             plan,
+            _hold: hold,
             run: None,
         }
-    }
-
-    /// The plan as the monitor reads it.
-    fn message(&self) -> Result<Vec<u8>, EngineError> {
-        let text = serde_json::to_vec(&self.plan)
-            .map_err(|error| EngineError::Other(format!("a container's plan: {error}")))?;
-        let mut message = format!("{}\n", text.len()).into_bytes();
-        message.extend(text);
-        Ok(message)
     }
 }
 
@@ -61,7 +56,10 @@ impl Container for SandboxContainer {
                 "the container was started before".into(),
             ));
         }
-        let message = self.message()?;
+        let message = self
+            .plan
+            .message()
+            .map_err(|error| EngineError::Other(format!("a container's plan: {error}")))?;
         let (child_stdin, mut stdin) = pipe()?;
         let (stdout, child_stdout) = pipe()?;
         let (stderr, child_stderr) = pipe()?;
@@ -192,7 +190,7 @@ fn listen(mut from: PipeReader, to: &Mutex<Tail>) {
 
 /// What a record means; `killed` says that it was to be killed by us. Without a record somebody killed
 /// the monitor, and the container with it.
-fn conclude(record: Option<Record>, killed: bool) -> Ending {
+pub fn conclude(record: Option<Record>, killed: bool) -> Ending {
     const KILLED: i32 = 128 + Signal::SIGKILL as i32;
     match record {
         Some(Record::NotStarted(obstacle)) => Ending::NeverStarted(diagnose::explain(&obstacle)),

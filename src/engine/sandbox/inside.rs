@@ -338,8 +338,9 @@ fn give_up_rights(plan: &Plan, errors: BorrowedFd<'_>) -> Result<(), Obstacle> {
         // Nobody reads any more: the monitor ended before the kernel was asked.
         return Err(Errno::ESRCH).at(|| "find the monitor".into());
     }
-    if !plan.terminal {
-        setsid().at(|| "start a session".into())?;
+    setsid().at(|| "start a session".into())?;
+    if plan.terminal {
+        sys::control_terminal().at(|| "take the terminal".into())?;
     }
     sys::close_on_exec().at(|| "close descriptors".into())
 }

@@ -42,6 +42,7 @@ const MASKED: [&str; 13] = [
     "/sys/devices/virtual/powercap",
     "/sys/firmware",
 ];
+const HOSTS: &str = "/etc/hosts";
 /// Most files in the container's own /dev/shm.
 const SHM_INODES: u64 = 16 << 10;
 
@@ -110,14 +111,17 @@ fn folder(path: &str) -> Step {
 /// are made anew with their entries bound one by one. The image itself is never written.
 fn image(root: &Path, targets: &[PathBuf]) -> Vec<Step> {
     let mut steps = Vec::new();
-    expose(root, Path::new("/"), targets, &mut steps);
-    let hosts = Step::File {
-        path: "/etc/hosts".into(),
-        text: host_image::HOSTS.into(),
-    };
-    if root.join("etc/hosts").is_file() {
-        steps.push(hosts);
+    let mut targets = targets.to_vec();
+    if fs::symlink_metadata(root.join("etc/hosts")).is_err() {
+        targets.push(HOSTS.into());
     }
+    expose(root, Path::new("/"), &targets, &mut steps);
+    // Engines give every container its own: without one nobody knows `localhost`.
+    steps.push(folder("/etc"));
+    steps.push(Step::File {
+        path: HOSTS.into(),
+        text: host_image::HOSTS.into(),
+    });
     steps
 }
 
@@ -274,6 +278,7 @@ mod tests {
                 "folder /opt",
                 "bind /opt/tools",
                 "link /sbin bin",
+                "folder /etc",
                 "file /etc/hosts"
             ]
         );
@@ -281,6 +286,25 @@ mod tests {
         let at = |wanted: &str| shown.iter().position(|step| step == wanted).unwrap();
         assert!(at("bind /work") < at("bind /opt/dt/bin/x"));
         assert!(at("tmpfs /tmp") > at("bind /work"));
+    }
+
+    #[test]
+    fn an_image_without_a_hosts_file_gets_one_among_its_own_files() {
+        let image = tempfile::tempdir().unwrap();
+        fs::create_dir_all(image.path().join("etc/ssl")).unwrap();
+        fs::write(image.path().join("etc/passwd"), "").unwrap();
+        let steps = steps(&spec("dt-1", &["worker"]), Root::Folder(image.path()), &[]);
+        let shown: Vec<_> = steps.iter().filter_map(shown).take(5).collect();
+        assert_eq!(
+            shown,
+            [
+                "folder /etc",
+                "bind /etc/passwd",
+                "bind /etc/ssl",
+                "folder /etc",
+                "file /etc/hosts"
+            ]
+        );
     }
 
     #[test]

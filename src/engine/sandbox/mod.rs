@@ -7,10 +7,12 @@
 //! or container, the monitor removes what is left; should it be killed, the container ends with it,
 //! and its cgroups are swept by the next launcher.
 
+mod attach;
 mod cgroup;
 mod container;
 mod diagnose;
 mod filter;
+mod health;
 mod inside;
 mod layout;
 mod limits;
@@ -29,11 +31,14 @@ use self::cgroup::Hierarchy;
 use self::container::SandboxContainer;
 use self::layout::Root;
 use self::plan::Plan;
+use super::image_store::Hold;
 use super::{
-    Capabilities, Container, ContainerSpec, Engine, EngineError, EngineKind, Health, SeccompProfile,
+    Capabilities, Container, ContainerSpec, Engine, EngineError, EngineKind, Health, Image,
+    ImageStore, ImageStoreError, SeccompProfile, StoredImage, host_reference,
 };
 use crate::model::ByteText;
 
+pub use health::Requirement;
 pub use monitor::monitor;
 
 /// The subcommand by which this program becomes a monitor.
@@ -43,6 +48,7 @@ pub const MONITOR: &str = "sandbox-monitor";
 #[derive(Debug)]
 pub struct Sandbox {
     program: PathBuf,
+    store: Option<ImageStore>,
     hierarchy: OnceLock<Hierarchy>,
     isolation: OnceLock<Vec<String>>,
     full: OnceLock<Vec<String>>,
@@ -50,15 +56,22 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// The engine; `program` is this program's file.
-    pub fn new(program: PathBuf) -> Self {
+    /// The engine; `program` is this program's file, and `store` has its images, if there is a place
+    /// for one.
+    pub fn new(program: PathBuf, store: Option<ImageStore>) -> Self {
         Sandbox {
             program,
+            store,
             hierarchy: OnceLock::new(),
             isolation: OnceLock::new(),
             full: OnceLock::new(),
             number: AtomicU64::new(0),
         }
+    }
+
+    /// Each thing that this engine needs, as this machine has it.
+    pub fn requirements(&self) -> Vec<Requirement> {
+        health::requirements(self)
     }
 
     /// What can be limited here. Sweeps what dead launchers left the first time.
@@ -82,7 +95,32 @@ impl Sandbox {
         Ok(cell.get_or_init(|| programs).clone())
     }
 
-    fn plan(&self, spec: &ContainerSpec) -> Result<Plan, EngineError> {
+    fn find(&self, reference: &str) -> Result<Option<StoredImage>, EngineError> {
+        let found = self.store.as_ref().map(|store| store.find(reference));
+        let failed = |error: ImageStoreError| EngineError::Other(error.to_string());
+        found.transpose().map(Option::flatten).map_err(failed)
+    }
+
+    /// The image of a container, held so that nobody removes it; `None` for the host's own files.
+    fn hold(&self, reference: &str) -> Result<Option<(StoredImage, Hold)>, EngineError> {
+        if reference == host_reference() {
+            return Ok(None);
+        }
+        let Some(image) = self.find(reference)? else {
+            return Err(EngineError::Unavailable {
+                message: format!("the sandbox has no image {reference}"),
+                hint: format!(
+                    "where there is one: `docker save {reference} -o image.tar`; here: `docker-test image import {reference} image.tar`"
+                ),
+            });
+        };
+        let hold = image
+            .hold()
+            .map_err(|error| EngineError::Other(error.to_string()))?;
+        Ok(Some((image, hold)))
+    }
+
+    fn plan(&self, spec: &ContainerSpec, image: Option<&StoredImage>) -> Result<Plan, EngineError> {
         let number = self.number.fetch_add(1, Ordering::Relaxed);
         let (cgroups, oom_file) = self.hierarchy().plan(spec, number);
         let texts = |words: &[OsString]| words.iter().map(|word| word.as_os_str().into()).collect();
@@ -92,13 +130,18 @@ impl Sandbox {
             entry.push(value);
             ByteText::from(entry)
         };
+        let given = |name: &str| spec.environment.iter().any(|(ours, _)| ours == name);
         let hardening = &spec.hardening;
         let sysctl = |(name, value): (&String, &String)| (name.replace('.', "/"), value.clone());
         Ok(Plan {
             launcher: std::process::id().cast_signed(),
             mapped: (!getuid().is_root()).then(|| (getuid().as_raw(), getgid().as_raw())),
             user: hardening.user,
-            steps: layout::steps(spec, Root::Host, &cgroups),
+            steps: layout::steps(
+                spec,
+                image.map_or(Root::Host, |image| Root::Folder(&image.root)),
+                &cgroups,
+            ),
             cgroups,
             oom_file,
             hostname: "docker-test".into(),
@@ -106,7 +149,13 @@ impl Sandbox {
             rlimits: limits::of(spec, self.hierarchy().limits()),
             filters: self.filters(hardening.seccomp)?,
             argv: texts(&spec.argv),
-            environment: spec.environment.iter().map(variable).collect(),
+            environment: image
+                .into_iter()
+                .flat_map(|image| &image.environment)
+                .filter(|(name, _)| !given(name))
+                .map(|(name, value)| format!("{name}={value}").into())
+                .chain(spec.environment.iter().map(variable))
+                .collect(),
             directory: spec.directory.as_str().into(),
             terminal: spec.terminal,
         })
@@ -134,14 +183,36 @@ impl Engine for Sandbox {
     }
 
     fn health(&self) -> Result<Health, EngineError> {
+        health::trial(self)?;
         Ok(Health {
-            version: env!("CARGO_PKG_VERSION").into(),
+            version: self.version()?,
             cgroup_version: crate::host::cgroup_version(),
             cpus: None,
             memory_bytes: None,
             data_root: None,
             security: vec!["seccomp".into()],
         })
+    }
+
+    fn version(&self) -> Result<String, EngineError> {
+        Ok(env!("CARGO_PKG_VERSION").into())
+    }
+
+    fn image(&self, reference: &str) -> Result<Option<Image>, EngineError> {
+        Ok(self.find(reference)?.map(|image| Image {
+            id: image.id,
+            size_bytes: image.size_bytes,
+        }))
+    }
+
+    fn runs_as_us(&self) -> bool {
+        !getuid().is_root()
+    }
+
+    fn attach(&self, spec: &ContainerSpec) -> Result<u8, EngineError> {
+        let image = self.hold(&spec.image)?;
+        let plan = self.plan(spec, image.as_ref().map(|(image, _)| image))?;
+        attach::attach(&self.program, &plan)
     }
 
     fn command_line(&self, _spec: &ContainerSpec) -> Result<Option<Vec<OsString>>, EngineError> {
@@ -154,7 +225,12 @@ impl Engine for Sandbox {
                 "the container's command is empty".into(),
             ));
         }
-        let plan = self.plan(spec)?;
-        Ok(Box::new(SandboxContainer::new(self.program.clone(), plan)))
+        let image = self.hold(&spec.image)?;
+        let plan = self.plan(spec, image.as_ref().map(|(image, _)| image))?;
+        Ok(Box::new(SandboxContainer::new(
+            self.program.clone(),
+            plan,
+            image.map(|(_, hold)| hold),
+        )))
     }
 }

@@ -4,11 +4,13 @@
 //! the container's, and removes what is left. It has one thread, so that it may fork freely; the
 //! launcher has many.
 
+use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{BufRead, BufReader, ErrorKind, PipeReader, PipeWriter, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::io::{BufRead, BufReader, ErrorKind, PipeReader, PipeWriter, Read, Seek, Write};
+use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal, kill};
@@ -23,21 +25,33 @@ use super::{cgroup, inside, limits};
 /// The longest plan, in bytes.
 const LONGEST: u64 = 16 << 20;
 
-/// Runs the container whose plan comes on stdin, and says on stderr how it ended. Returns the exit
-/// status: the container's, 128 + n for signal n, 125 where it never started.
-pub fn monitor() -> u8 {
-    let record = match run() {
+/// Runs the container whose plan comes on stdin, or in the file of a descriptor, and says on stderr,
+/// or there, how it ended. Returns the exit status: the container's, 128 + n for signal n, 125 where
+/// it never started.
+pub fn monitor(descriptor: Option<&OsStr>) -> u8 {
+    let mut file = descriptor.and_then(plan_file);
+    let record = match run(file.as_mut()) {
         Ok(record) => record,
         Err(obstacle) => Record::NotStarted(obstacle),
     };
     let text = serde_json::to_string(&record).unwrap_or_default();
     // The launcher may be gone.
-    let _ = std::io::stderr().write_all(format!("{RECORD}{text}\n").as_bytes());
+    let _ = match &mut file {
+        None => std::io::stderr().write_all(format!("{RECORD}{text}\n").as_bytes()),
+        Some(file) => file
+            .set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| file.write_all(text.as_bytes())),
+    };
     match record {
         Record::NotStarted(_) => 125,
         Record::Exited(status) => u8::try_from(status).unwrap_or(u8::MAX),
         Record::Signalled { signal, .. } => u8::try_from(128 + signal).unwrap_or(u8::MAX),
     }
+}
+
+fn at_io<T>(result: std::io::Result<T>) -> nix::Result<T> {
+    result.map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))
 }
 
 fn at<T>(result: nix::Result<T>, step: &str) -> Result<T, Obstacle> {
@@ -47,8 +61,24 @@ fn at<T>(result: nix::Result<T>, step: &str) -> Result<T, Obstacle> {
     })
 }
 
-fn run() -> Result<Record, Obstacle> {
-    let plan = at(read_plan(), "read the plan")?;
+/// The inherited file of this number, closed in what is executed.
+fn plan_file(descriptor: &OsStr) -> Option<File> {
+    let number = descriptor.to_str()?.parse().ok().filter(|n| *n > 2)?;
+    // SAFETY: the launcher left this descriptor open for us, and nothing else here knows of it.
+    let file = unsafe { File::from_raw_fd(number) };
+    fcntl(&file, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).ok()?;
+    Some(file)
+}
+
+fn run(file: Option<&mut File>) -> Result<Record, Obstacle> {
+    let attached = file.is_some();
+    let plan = match file {
+        Some(file) => read_plan(file),
+        // Not std's stdin, which would read ahead.
+        None => at_io(std::io::stdin().as_fd().try_clone_to_owned())
+            .and_then(|stdin| read_plan(&mut File::from(stdin))),
+    };
+    let plan = at(plan, "read the plan")?;
     limits::raise_open_files();
     let mut mask = SigSet::empty();
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
@@ -96,7 +126,9 @@ fn run() -> Result<Record, Obstacle> {
     let container = Running { child, guard };
     container.prepare(&plan, may_go)?;
     let obstacle = read_obstacle(errors);
-    close_stdio(&plan);
+    if !attached {
+        close_stdio();
+    }
     if let Some(obstacle) = obstacle {
         let _ = waitpid(child, None);
         return Err(obstacle);
@@ -155,30 +187,21 @@ impl Running {
 }
 
 /// The plan: its length in bytes as a line, then as many bytes. What follows is the container's.
-fn read_plan() -> nix::Result<Plan> {
-    let errno = |error: std::io::Error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));
-    // Not std's stdin, which would read ahead.
-    let stdin = std::io::stdin()
-        .as_fd()
-        .try_clone_to_owned()
-        .map_err(errno)?;
-    let mut stdin = BufReader::with_capacity(1, File::from(stdin));
+fn read_plan(file: &mut File) -> nix::Result<Plan> {
+    let mut reader = BufReader::with_capacity(1, &mut *file);
     let mut line = String::new();
-    (&mut stdin).take(20).read_line(&mut line).map_err(errno)?;
+    at_io((&mut reader).take(20).read_line(&mut line))?;
     let length = line.trim().parse().unwrap_or(0);
     if length > LONGEST {
         return Err(Errno::E2BIG);
     }
     let mut text = vec![0; length as usize];
-    stdin.into_inner().read_exact(&mut text).map_err(errno)?;
+    at_io(file.read_exact(&mut text))?;
     serde_json::from_slice(&text).map_err(|_| Errno::EINVAL)
 }
 
 fn pipe() -> Result<(PipeReader, PipeWriter), Obstacle> {
-    at(
-        std::io::pipe().map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0))),
-        "make a pipe",
-    )
+    at(at_io(std::io::pipe()), "make a pipe")
 }
 
 /// The child's life until its program begins.
@@ -208,9 +231,7 @@ fn write_maps(child: Pid, plan: &Plan) -> Result<(), Obstacle> {
         ("uid_map", format!("{user} {uid} 1")),
     ] {
         let path = format!("/proc/{child}/{file}");
-        let written = std::fs::write(&path, text)
-            .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)));
-        at(written, &format!("write {file}"))?;
+        at(at_io(std::fs::write(&path, text)), &format!("write {file}"))?;
     }
     Ok(())
 }
@@ -228,10 +249,7 @@ fn read_obstacle(mut errors: PipeReader) -> Option<Obstacle> {
 }
 
 /// Lets go of the pipes: their ends must be seen by those who really use them.
-fn close_stdio(plan: &Plan) {
-    if plan.terminal {
-        return;
-    }
+fn close_stdio() {
     if let Ok(null) = File::options().read(true).write(true).open("/dev/null") {
         let _ = dup2_stdin(&null);
         let _ = dup2_stdout(&null);

@@ -33,8 +33,21 @@ pub struct Plan {
     pub environment: Vec<ByteText>,
     /// The working directory.
     pub directory: ByteText,
-    /// Whether the launcher's terminal stays its terminal.
+    /// Whether its stdin is a terminal, which becomes its controlling one.
     pub terminal: bool,
+}
+
+impl Plan {
+    /// The plan as the monitor reads it: its length in bytes as a line, and then JSON.
+    ///
+    /// # Errors
+    /// It cannot be written as JSON.
+    pub fn message(&self) -> std::io::Result<Vec<u8>> {
+        let text = serde_json::to_vec(self)?;
+        let mut message = format!("{}\n", text.len()).into_bytes();
+        message.extend(text);
+        Ok(message)
+    }
 }
 
 /// One cgroup that the monitor makes, joins with the container and removes.

@@ -235,6 +235,15 @@ pub fn loopback_up() -> nix::Result<()> {
     Errno::result(result).map(drop)
 }
 
+/// Makes stdin the controlling terminal of this new session.
+///
+/// # Errors
+/// It is none, or another session's.
+pub fn control_terminal() -> nix::Result<()> {
+    // SAFETY: a plain system call on a descriptor.
+    Errno::result(unsafe { libc::ioctl(libc::STDIN_FILENO, libc::TIOCSCTTY, 0) }).map(drop)
+}
+
 /// A path for the kernel.
 ///
 /// # Errors
