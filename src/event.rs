@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::model::{ByteText, Leak, Outcome, Resources, StopReason, Termination, Test, TestId};
+use crate::model::{
+    ByteText, Leak, Level, Network, Outcome, Resources, StopReason, Termination, Test, TestId,
+};
 use crate::protocol::Attestation;
 
 /// Something that happened in a run.
@@ -49,6 +51,12 @@ pub struct RunStarted {
     pub project: ByteText,
     /// The machine's name.
     pub host: String,
+    /// What the run promises for each of its tests.
+    pub level: Level,
+    /// What of a network its tests see.
+    pub network: Network,
+    /// What the level promises and does not hold is told, and no error.
+    pub allow_weaker: bool,
     /// Workers at most at once.
     pub workers: usize,
     /// The planned tests, in order.

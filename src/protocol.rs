@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{ByteText, Leak, Resources, StopReason, Termination, TestId};
 
 /// The version of this contract. It changes whenever a message does.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// From the launcher to a worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -9,11 +9,12 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::PossibleValue;
 use clap::builder::styling::Styles;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::Workers;
-use crate::model::{ByteText, ImageChoice, parse_duration};
+use crate::model::{ByteText, ImageChoice, Level, Network, parse_duration};
 
 pub use image::{ImageCommand, ImageImport, ImageList, ImageRemove};
 pub use text::{completions, man};
@@ -45,7 +46,7 @@ pub struct Cli {
 pub enum Command {
     /// Build the images that tests run in
     #[command(
-        after_help = "Examples:\n  docker-test build\n  docker-test build isolation --base-image my/alpine:3.22"
+        after_help = "Examples:\n  docker-test build\n  docker-test build isolation --base-image my/alpine:3.22 --engine podman"
     )]
     Build(Build),
     /// Run tests, each under its profile, in hardened containers
@@ -124,6 +125,9 @@ pub struct Build {
     /// Build every layer anew
     #[arg(long)]
     pub no_cache: bool,
+    /// The engine that builds, and has them then
+    #[arg(long, value_enum, default_value_t, value_name = "ENGINE")]
+    pub engine: EngineChoice,
 }
 
 /// What `build` builds.
@@ -167,9 +171,18 @@ pub struct Run {
     /// Set a variable for every test; NAME alone takes this shell's value
     #[arg(long, value_name = "NAME=VALUE", value_parser = clap::builder::ValueParser::os_string())]
     pub env: Vec<OsString>,
-    /// How clean a test starts: in a worker that was reset, or in a new container
-    #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
-    pub fresh: Fresh,
+    /// How much a test is kept apart [default: the config's, or standard]
+    #[arg(long, value_enum, value_name = "LEVEL")]
+    pub level: Option<Level>,
+    /// What of a network tests see [default: the config's, or none]
+    #[arg(long, value_enum, value_name = "NETWORK")]
+    pub network: Option<Network>,
+    /// Go on where this machine, or the command line, keeps less than the level promises
+    #[arg(long)]
+    pub allow_weaker: bool,
+    /// How clean a test starts [default: the level's: test for paranoid, else worker]
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub fresh: Option<Fresh>,
     /// What is printed: for people, or events as JSON lines
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub message_format: MessageFormat,
@@ -279,11 +292,40 @@ pub enum EngineChoice {
     Host,
 }
 
+impl ValueEnum for Level {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Level::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.as_str()).help(match self {
+            Level::Standard => {
+                "A worker that was reset and checked; what a test leaves is a warning"
+            }
+            Level::Strict => "What it leaves fails it, limits must hold, and there is no network",
+            Level::Paranoid => "Strict, and a new container for every test",
+        }))
+    }
+}
+
+impl ValueEnum for Network {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Network::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.as_str()).help(match self {
+            Network::None => "Loopback alone",
+            Network::Internal => "An interface with an address, and nobody to reach",
+            Network::Bridge => "Whatever this machine reaches",
+        }))
+    }
+}
+
 /// How clean a test starts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Fresh {
     /// In a worker that was reset and checked.
-    #[default]
     Worker,
     /// In a container of its own.
     Test,

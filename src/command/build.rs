@@ -1,10 +1,10 @@
 //! `docker-test build`: the images that tests run in.
 
+use super::choose::choose;
 use super::context::program;
 use super::prepare::{project, runtime};
 use super::{Context, Failure, text};
 use crate::cli::{Build, BuildTarget};
-use crate::engine::Docker;
 use crate::engine::Recipe;
 use crate::model::{format_bytes, format_duration};
 use crate::report::table;
@@ -13,10 +13,19 @@ use crate::run::Workshop;
 /// Builds, and ends with a table of image, size and time.
 pub fn build(arguments: &Build, context: &Context) -> Result<u8, Failure> {
     let config = project(context)?;
-    let docker = Docker::new(context.docker());
+    let chosen = choose(arguments.engine, context)?;
+    let kind = chosen.engine.kind().as_str();
+    let Some(builder) = &chosen.builder else {
+        return Err(Failure::engine(format!(
+            "the engine {kind} builds no images\nhint: --engine docker or --engine podman"
+        )));
+    };
+    if let Some(why) = &chosen.why {
+        eprintln!("{why}");
+    }
     let mut workshop = Workshop {
-        engine: &docker,
-        builder: Some(&docker),
+        engine: chosen.engine.as_ref(),
+        builder: Some(builder),
         program: program()?,
         runtime: runtime(&config),
         dry: false,
@@ -30,7 +39,7 @@ pub fn build(arguments: &Build, context: &Context) -> Result<u8, Failure> {
     let mut rows = Vec::new();
     for recipe in recipes {
         let built = workshop.build(
-            &docker,
+            builder,
             *recipe,
             arguments.base_image.clone(),
             arguments.pull,

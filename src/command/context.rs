@@ -79,9 +79,19 @@ impl Context {
         std::env::var_os(name)
     }
 
-    /// The docker program: what `DOCKER_TEST_DOCKER` names, else `docker`.
-    pub fn docker(&self) -> OsString {
-        std::env::var_os("DOCKER_TEST_DOCKER").unwrap_or_else(|| "docker".into())
+    /// The docker program that `DOCKER_TEST_DOCKER` names: then it is docker, and asked for.
+    pub fn named_docker(&self) -> Option<OsString> {
+        std::env::var_os("DOCKER_TEST_DOCKER")
+    }
+
+    /// The podman program that `DOCKER_TEST_PODMAN` names.
+    pub fn named_podman(&self) -> Option<OsString> {
+        std::env::var_os("DOCKER_TEST_PODMAN")
+    }
+
+    /// The podman program: that one, else `podman`.
+    pub fn podman(&self) -> OsString {
+        self.named_podman().unwrap_or_else(|| "podman".into())
     }
 }
 

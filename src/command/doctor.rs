@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
+use super::choose::{ask, sandbox};
 use super::context::program;
 use super::prepare::{project, runtime};
 use super::{Context, Exit, Failure, text};
 use crate::config::Config;
 use crate::engine::Recipe;
-use crate::engine::{Docker, Engine, Health};
+use crate::engine::{Docker, Engine, EngineKind, Health, Requirement};
 use crate::host::{self, Machine};
 use crate::model::{escape, format_bytes};
 use crate::report::{Check, check};
@@ -15,6 +16,7 @@ use crate::report::{Check, check};
 const GIB: u64 = 1 << 30;
 /// What the engine needs.
 const OLDEST_DOCKER: (u32, u32) = (20, 10);
+const OLDEST_PODMAN: (u32, u32) = (3, 0);
 const LEAST_DISK: u64 = GIB;
 const LEAST_MEMORY: u64 = 2 * GIB;
 
@@ -23,27 +25,20 @@ struct Finding(Check, String, Option<String>);
 
 /// Prints the findings; a problem makes the exit status that of a missing engine.
 pub fn doctor(context: &Context) -> Result<u8, Failure> {
-    let docker = Docker::new(context.docker());
     let mut findings = machine_findings(&Machine::read());
     findings.extend(program_finding());
-    match docker.health() {
-        Ok(health) => {
-            findings.extend(engine_findings(&health));
-            findings.push(disk_finding(health.data_root.as_deref()));
-            findings.extend(image_findings(&docker, project(context).ok().as_ref()));
-        }
-        Err(error) => {
-            let error = error.to_string();
-            let (message, hint) = error
-                .split_once("\nhint: ")
-                .unwrap_or((&error, "install docker, and start it"));
-            findings.push(Finding(
-                Check::Problem,
-                format!("engine: {message}"),
-                Some(hint.to_owned()),
-            ));
-        }
+    let asked = ask(context);
+    let config = project(context).ok();
+    for engine in &asked.answering {
+        findings.extend(of_engine(engine, config.as_ref()));
     }
+    for why in asked.silent {
+        let fix = "nothing to do where another engine is used; else install it and start it";
+        let found = format!("engine: {why}");
+        findings.push(Finding(Check::Warning, found, Some(fix.into())));
+    }
+    let requirements = sandbox(context)?.requirements();
+    findings.extend(of_sandbox(requirements, !asked.answering.is_empty()));
     findings.push(config_finding(project(context)));
     let bad = findings
         .iter()
@@ -54,6 +49,42 @@ pub fn doctor(context: &Context) -> Result<u8, Failure> {
         .collect();
     text::print(lines.as_bytes())?;
     Ok(if bad { Exit::Engine.status() } else { 0 })
+}
+
+fn of_engine(engine: &Docker, config: Option<&Config>) -> Vec<Finding> {
+    match engine.health() {
+        Ok(health) => {
+            let mut findings = engine_findings(engine.kind(), &health);
+            findings.push(disk_finding(health.data_root.as_deref()));
+            findings.extend(image_findings(engine, config));
+            findings
+        }
+        Err(error) => vec![no_engine(&error.to_string())],
+    }
+}
+
+/// What the sandbox needs is a problem only where no other engine is there.
+fn of_sandbox(requirements: Vec<Requirement>, others: bool) -> Vec<Finding> {
+    let finding = |one: Requirement| {
+        let state = match (&one.fix, one.needed && !others) {
+            (None, _) => Check::Ok,
+            (Some(_), false) => Check::Warning,
+            (Some(_), true) => Check::Problem,
+        };
+        Finding(state, format!("sandbox: {}", one.found), one.fix)
+    };
+    requirements.into_iter().map(finding).collect()
+}
+
+fn no_engine(error: &str) -> Finding {
+    let (message, hint) = error
+        .split_once("\nhint: ")
+        .unwrap_or((error, "install docker, and start it"));
+    Finding(
+        Check::Problem,
+        format!("engine: {message}"),
+        Some(hint.to_owned()),
+    )
 }
 
 fn machine_findings(machine: &Machine) -> Vec<Finding> {
@@ -102,8 +133,16 @@ fn program_finding() -> Option<Finding> {
     })
 }
 
-fn engine_findings(health: &Health) -> Vec<Finding> {
-    let mut findings = vec![version_finding(&health.version)];
+fn engine_findings(kind: EngineKind, health: &Health) -> Vec<Finding> {
+    let mut findings = vec![version_finding(kind, &health.version)];
+    let rootless = health.security.iter().any(|option| option == "rootless");
+    if kind == EngineKind::Podman && rootless && health.cgroup_version == Some(1) {
+        findings.push(Finding(
+            Check::Warning,
+            "engine: podman without root enforces no limits on cgroup version 1".into(),
+            Some("use a machine with cgroup version 2, or podman as root".into()),
+        ));
+    }
     if !health
         .security
         .iter()
@@ -129,20 +168,28 @@ fn engine_findings(health: &Health) -> Vec<Finding> {
     findings
 }
 
-fn version_finding(version: &str) -> Finding {
+fn version_finding(kind: EngineKind, version: &str) -> Finding {
     let mut numbers = version.split('.').map(|part| part.parse::<u32>().ok());
     let found = (
         numbers.next().flatten().unwrap_or(0),
         numbers.next().flatten().unwrap_or(0),
     );
-    let text = format!("engine: docker {version}");
-    if found >= OLDEST_DOCKER {
+    let name = kind.as_str();
+    let oldest = match kind {
+        EngineKind::Podman => OLDEST_PODMAN,
+        _ => OLDEST_DOCKER,
+    };
+    let text = format!("engine: {name} {version}");
+    if found >= oldest {
         Finding(Check::Ok, text, None)
     } else {
         Finding(
             Check::Problem,
             text,
-            Some("update docker to 20.10 or newer".into()),
+            Some(format!(
+                "update {name} to {}.{} or newer",
+                oldest.0, oldest.1
+            )),
         )
     }
 }
@@ -173,6 +220,10 @@ fn disk_finding(data_root: Option<&Path>) -> Finding {
 
 fn image_findings(docker: &Docker, config: Option<&Config>) -> Vec<Finding> {
     let runtime = config.and_then(runtime);
+    let engine = match docker.kind() {
+        EngineKind::Podman => "podman ",
+        _ => "",
+    };
     [Recipe::Isolation, Recipe::Full]
         .into_iter()
         .map(|recipe| {
@@ -182,7 +233,7 @@ fn image_findings(docker: &Docker, config: Option<&Config>) -> Vec<Finding> {
                 Err(error) => {
                     return Finding(
                         Check::Problem,
-                        format!("image {name}: {}", first_line(&error.to_string())),
+                        format!("{engine}image {name}: {}", first_line(&error.to_string())),
                         Some("correct suite.runtime in docker-test.yaml".into()),
                     );
                 }
@@ -191,19 +242,19 @@ fn image_findings(docker: &Docker, config: Option<&Config>) -> Vec<Finding> {
                 Ok(Some(image)) => Finding(
                     Check::Ok,
                     format!(
-                        "image {name}: {reference}, {}",
+                        "{engine}image {name}: {reference}, {}",
                         format_bytes(image.size_bytes)
                     ),
                     None,
                 ),
                 Ok(None) => Finding(
                     Check::Warning,
-                    format!("image {name}: not built"),
+                    format!("{engine}image {name}: not built"),
                     Some(format!("docker-test build {name}")),
                 ),
                 Err(error) => Finding(
                     Check::Problem,
-                    format!("image {name}: {}", first_line(&error.to_string())),
+                    format!("{engine}image {name}: {}", first_line(&error.to_string())),
                     Some("is the engine healthy?".into()),
                 ),
             }
@@ -245,15 +296,18 @@ mod tests {
 
     #[test]
     fn old_engines_are_a_problem() {
-        for (version, good) in [
-            ("20.10.24+dfsg1", true),
-            ("26.1.5", true),
-            ("19.03.8", false),
-            ("20.9", false),
-            ("?", false),
+        use EngineKind::{Docker, Podman};
+        for (kind, version, good) in [
+            (Docker, "20.10.24+dfsg1", true),
+            (Docker, "26.1.5", true),
+            (Docker, "19.03.8", false),
+            (Docker, "20.9", false),
+            (Docker, "?", false),
+            (Podman, "4.3.1", true),
+            (Podman, "2.2.1", false),
         ] {
             assert_eq!(
-                matches!(version_finding(version).0, Check::Ok),
+                matches!(version_finding(kind, version).0, Check::Ok),
                 good,
                 "{version}"
             );

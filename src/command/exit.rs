@@ -119,7 +119,7 @@ impl From<StoreError> for Failure {
 impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
         let exit = match error {
-            RunError::NoWorker(_) => Exit::Engine,
+            RunError::NoWorker(_) | RunError::Weaker { .. } => Exit::Engine,
             RunError::Sink(_) => Exit::Results,
         };
         Failure {

@@ -2,6 +2,7 @@
 
 pub mod probe;
 
+mod apart;
 mod build;
 mod choose;
 mod clean;
@@ -10,6 +11,7 @@ mod doctor;
 mod exit;
 mod image;
 mod list;
+mod network;
 mod prepare;
 mod run;
 mod shell;

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::apart::possible;
 use super::choose::choose;
 use super::context::{owner, program};
 use super::list::listing;
+use super::network::OwnNetwork;
 use super::prepare::{project, runtime, tests};
 use super::{Context, Failure, text};
 use crate::cli::{EngineChoice, Fresh, MessageFormat, Run, parse_env};
@@ -16,8 +18,8 @@ use crate::config::{Config, Workers};
 use crate::engine::{Docker, Engine, EngineKind};
 use crate::event::{Event, RunStarted, Sink, SinkError};
 use crate::host::{self, Machine};
-use crate::model::{ByteText, ImageChoice, Limits, Test, escape};
-use crate::plan::Selection;
+use crate::model::{ByteText, ImageChoice, Limits, Network, Test, escape};
+use crate::plan::{Apart, Asked, Selection, apart};
 use crate::report::{Background, Human, Json, Options};
 use crate::run::{
     Answer, Class, Inbox, PROJECT, Policy, RUNTIME_FOLDER, Request, Root, Site, Workshop, clamp,
@@ -55,6 +57,8 @@ pub struct Setup {
     pub as_others: bool,
     /// Whether nothing is to be started or built.
     pub dry: bool,
+    /// How much tests are kept apart.
+    apart: Apart,
 }
 
 impl Setup {
@@ -72,6 +76,7 @@ impl Setup {
             project: config.project.clone(),
             program: program()?,
             owner: owner(&run)?,
+            network: Network::None,
             without_reset,
         };
         let chosen = choose(engine, context)?;
@@ -97,7 +102,14 @@ impl Setup {
             plain,
             as_others,
             dry: false,
+            apart: Apart::default(),
         })
+    }
+
+    /// Keeps tests apart like this from now on; until then it is as by default.
+    pub fn keep_apart(&mut self, apart: Apart) {
+        self.site.network = apart.network;
+        self.apart = apart;
     }
 
     /// What to say of tests that user 1001, as whom tests run in a container, cannot read. Looks at
@@ -123,17 +135,22 @@ impl Setup {
         Answer::to(move || engine.version().ok())
     }
 
+    /// The suite's runtime, which is there.
+    fn runtime(&self) -> Result<Option<PathBuf>, Failure> {
+        match runtime(&self.config) {
+            Some(runtime) if !runtime.is_file() => {
+                let shown = escape(runtime.as_os_str().as_encoded_bytes());
+                Err(Failure::usage(format!(
+                    "suite.runtime {shown}: there is no such file\nhint: build it first, or correct suite.runtime in docker-test.yaml"
+                )))
+            }
+            runtime => Ok(runtime),
+        }
+    }
+
     /// The image, ready; what takes long is told on stderr.
     pub fn root(&self, image: &ImageChoice, explicit: bool) -> Result<Root, Failure> {
-        let runtime = runtime(&self.config);
-        if let Some(runtime) = &runtime
-            && !runtime.is_file()
-        {
-            let shown = escape(runtime.as_os_str().as_encoded_bytes());
-            return Err(Failure::usage(format!(
-                "suite.runtime {shown}: there is no such file\nhint: build it first, or correct suite.runtime in docker-test.yaml"
-            )));
-        }
+        let runtime = self.runtime()?;
         let mut workshop = Workshop {
             engine: self.engine.as_ref(),
             builder: self.builder.as_ref(),
@@ -205,6 +222,9 @@ impl Setup {
             images,
             project: self.config.project.as_os_str().into(),
             host: self.machine.hostname.clone(),
+            level: self.apart.level,
+            network: self.apart.network,
+            allow_weaker: self.apart.allow_weaker,
             workers,
             tests: Arc::clone(tests),
         }
@@ -221,6 +241,14 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
     }
     let mut setup = Setup::new(arguments.engine, arguments.without_reset, context)?;
     setup.dry = arguments.dry_run;
+    let asked = Asked {
+        level: arguments.level,
+        network: arguments.network,
+        fresh: arguments.fresh.map(|fresh| fresh == Fresh::Test),
+        allow_weaker: arguments.allow_weaker,
+    };
+    let apart = apart(asked, &setup.config)?;
+    possible(&apart, setup.engine.as_ref())?;
     let selection = Selection {
         profile: arguments.profile.clone(),
         image: arguments.image.clone(),
@@ -239,6 +267,10 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
         setup.engine.as_ref(),
         context,
     )?;
+    setup.keep_apart(apart);
+    if !setup.plain {
+        setup.runtime()?;
+    }
     // Not before all that was typed is known to be good: bad input asks nobody.
     let engine_version = setup.ask_version();
     let explicit = arguments.image.is_some() || setup.config.image.is_some();
@@ -247,6 +279,7 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
     if arguments.dry_run {
         return dry_run(&setup, &classes);
     }
+    let _network = OwnNetwork::make(&setup.engine, &setup.site)?;
 
     let store = if arguments.no_record {
         None
@@ -272,6 +305,7 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
         }
     };
     let mut warnings: Vec<String> = setup.unreadable(&tests).into_iter().collect();
+    warnings.splice(0..0, setup.apart.notes.clone());
     warnings.splice(0..0, setup.why.clone());
     if setup.plain {
         warnings.insert(0, "--engine host: no container, no isolation, no limits on memory or processes; for comparison and debugging only".to_owned());
@@ -300,7 +334,7 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
         directory: setup.directory(),
         policy: Policy {
             slots,
-            fresh: arguments.fresh == Fresh::Test,
+            fresh: setup.apart.fresh,
             fail_fast: arguments.fail_fast,
         },
         grace: GRACE,

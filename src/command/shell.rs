@@ -3,19 +3,27 @@
 use std::ffi::OsString;
 use std::io::IsTerminal;
 
+use super::apart::possible;
+use super::network::OwnNetwork;
 use super::prepare::{is_built, tests};
 use super::run::Setup;
 use super::{Context, Failure};
 use crate::cli::Shell;
 use crate::engine::Recipe;
 use crate::model::{ByteText, ImageChoice, Test};
-use crate::plan::Selection;
+use crate::plan::{Asked, Selection, apart};
 use crate::run::HOME;
 use crate::suite;
 
 /// Opens it, and returns its exit status.
 pub fn shell(arguments: &Shell, context: &Context) -> Result<u8, Failure> {
-    let setup = Setup::new(arguments.engine, false, context)?;
+    let mut setup = Setup::new(arguments.engine, false, context)?;
+    let apart = apart(Asked::default(), &setup.config)?;
+    possible(&apart, setup.engine.as_ref())?;
+    for note in &apart.notes {
+        eprintln!("{note}");
+    }
+    setup.keep_apart(apart);
     let test = match &arguments.test {
         Some(id) => Some(find(&setup, id, context)?),
         None => None,
@@ -28,6 +36,9 @@ pub fn shell(arguments: &Shell, context: &Context) -> Result<u8, Failure> {
         }
         (None, None) => setup.config.image.clone().unwrap_or(ImageChoice::Isolation),
     };
+    if let Some(why) = &setup.why {
+        eprintln!("{why}");
+    }
     let explicit = arguments.image.is_some() || setup.config.image.is_some();
     let root = setup.root(&image, explicit)?;
     let profile = test
@@ -69,7 +80,10 @@ pub fn shell(arguments: &Shell, context: &Context) -> Result<u8, Failure> {
         .into_iter()
         .map(|(name, value)| (os(name), os(value)))
         .collect();
-    Ok(setup.engine.attach(&spec)?)
+    let network = OwnNetwork::make(&setup.engine, &setup.site)?;
+    let status = setup.engine.attach(&spec);
+    drop(network);
+    Ok(status?)
 }
 
 /// The test of this id.

@@ -22,7 +22,9 @@ pub use nearest::suggestion;
 pub use pattern::Patterns;
 pub use template::{Piece, Placeholder, pieces};
 
-use crate::model::{DEFAULT_PROFILE, ImageChoice, Profile, built_in_profiles, escape};
+use crate::model::{
+    DEFAULT_PROFILE, ImageChoice, Level, Network, Profile, built_in_profiles, escape,
+};
 
 /// The file's name.
 pub const FILE_NAME: &str = "docker-test.yaml";
@@ -51,6 +53,10 @@ pub struct Config {
     pub rules: Vec<Rule>,
     /// How many workers.
     pub workers: Workers,
+    /// How much a test is kept apart.
+    pub level: Level,
+    /// What of a network tests see; a strict level sees none.
+    pub network: Network,
     /// Where results go: relative to the project, or absolute.
     pub results: PathBuf,
 }
@@ -136,6 +142,8 @@ impl Config {
             default_profile: DEFAULT_PROFILE.to_owned(),
             rules: Vec::new(),
             workers: Workers::Auto,
+            level: Level::default(),
+            network: Network::default(),
             results: PathBuf::from("test-results"),
         }
     }

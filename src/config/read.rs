@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
-use crate::model::{ImageChoice, escape};
+use crate::model::{ImageChoice, Level, Network, escape};
 
 use super::yaml::{Node, Scalar, Value};
 use super::{Config, Patterns, Rule, Workers, nearest::suggestion, pieces, profile};
@@ -43,6 +43,8 @@ pub(super) fn config(root: &Node, mut config: Config) -> Result<Config> {
         "default-profile",
         "rules",
         "workers",
+        "level",
+        "network",
         "results",
     ])?;
     if let Some(field) = keys.remove("profiles") {
@@ -63,6 +65,12 @@ pub(super) fn config(root: &Node, mut config: Config) -> Result<Config> {
     }
     if let Some(field) = keys.remove("workers") {
         config.workers = workers(&field)?;
+    }
+    if let Some(field) = keys.remove("level") {
+        config.level = word(&field, &Level::ALL, Level::as_str)?;
+    }
+    if let Some(field) = keys.remove("network") {
+        config.network = word(&field, &Network::ALL, Network::as_str)?;
     }
     let results = keys.remove("results");
     if let Some(field) = &results {
@@ -126,6 +134,16 @@ fn rule(field: &Field, config: &Config) -> Result<Rule> {
 /// An image, by word or by reference.
 pub(super) fn image(field: &Field) -> Result<ImageChoice> {
     ImageChoice::parse(field.text()?).map_err(|message| field.fault(&message))
+}
+
+/// One of these words.
+fn word<T: Copy>(field: &Field, all: &[T], as_str: fn(T) -> &'static str) -> Result<T> {
+    let text = field.text()?;
+    let found = all.iter().find(|one| as_str(**one) == text);
+    found.copied().ok_or_else(|| {
+        let known = all.iter().map(|one| as_str(*one));
+        field.unfit(&suggestion(text, known))
+    })
 }
 
 fn workers(field: &Field) -> Result<Workers> {

@@ -1,4 +1,4 @@
-//! Builds our two images through docker's command line.
+//! Builds our two images through docker's or podman's command line.
 //!
 //! A user's project has no `docker/` folder: the Dockerfiles are inside the program, and the context
 //! is a small folder of its own with the program itself and, where the project has one, its runtime.
@@ -12,7 +12,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::docker::diagnose;
+use super::docker::Flavour;
 use super::{Docker, Engine, EngineError};
 use crate::model::{ByteText, ImageChoice, escape};
 use output::Output;
@@ -157,7 +157,7 @@ fn quoted(lines: &[String]) -> String {
     lines.iter().map(|line| format!("\n  | {line}")).collect()
 }
 
-/// Builds an image with docker. `progress` gets the builder's lines,
+/// Builds an image with docker or podman. `progress` gets the builder's lines,
 /// escaped, as they come.
 ///
 /// # Errors
@@ -196,7 +196,7 @@ pub fn build(
                 lines: output.last_lines(),
             });
         }
-        Err(error) => return Err(diagnose::explain(error).into()),
+        Err(error) => return Err(docker.explain(error).into()),
     }
     let image = docker.image(&reference)?.ok_or_else(|| {
         EngineError::Other(format!(
@@ -216,13 +216,16 @@ pub fn build(
 enum Builder {
     BuildKit,
     Classic,
+    /// Podman's.
+    Buildah,
 }
 
 impl Builder {
     fn switch(self) -> &'static str {
         match self {
             Builder::BuildKit => "1",
-            Builder::Classic => "0",
+            // Buildah does not ask.
+            Builder::Classic | Builder::Buildah => "0",
         }
     }
 }
@@ -230,6 +233,9 @@ impl Builder {
 /// BuildKit where its command line part is there and `wish`, DOCKER_BUILDKIT, does not forbid it.
 /// Without that part a newer docker refuses to build, although the engine could.
 fn builder(docker: &Docker, wish: Option<&OsStr>) -> Result<Builder, EngineError> {
+    if docker.flavour() == Flavour::Podman {
+        return Ok(Builder::Buildah);
+    }
     if wish.is_some_and(|wish| wish == "0" || wish == "false") {
         return Ok(Builder::Classic);
     }
@@ -267,6 +273,8 @@ fn arguments(
         Builder::BuildKit => "--progress=plain".into(),
         // A failed step's container stays behind otherwise.
         Builder::Classic => "--force-rm".into(),
+        // The other format has no health check.
+        Builder::Buildah => "--format=docker".into(),
     });
     if request.recipe == Recipe::Isolation {
         // None of its steps needs one, and so none can bring in what nobody asked for.
@@ -299,7 +307,7 @@ fn pull(docker: &Docker, base: &str, progress: &mut dyn FnMut(&str)) -> Result<(
         }
         // A registry that swallows packets cannot be reached either.
         Err(EngineError::Timeout { limit, .. }) => format!("no end in {} s", limit.as_secs()),
-        Err(error) => return Err(diagnose::explain(error).into()),
+        Err(error) => return Err(docker.explain(error).into()),
     };
     Err(BuildError::BaseUnavailable {
         base: base.to_owned(),

@@ -9,7 +9,7 @@ mod words;
 use std::ffi::OsString;
 use std::io::{self, PipeReader, Read};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -333,6 +333,27 @@ pub(super) fn own_group(argv: &[OsString]) -> Expression {
             Ok(())
         })
         .unchecked()
+}
+
+/// Runs a program on our own stdio, terminal and all, and returns its exit status; 128 + n for signal
+/// n. What a terminal's keys send is the program's alone.
+///
+/// # Errors
+/// It cannot be started.
+pub(super) fn attach(argv: &[OsString]) -> Result<u8, EngineError> {
+    let Some((program, rest)) = argv.split_first() else {
+        return Err(EngineError::Other("this engine opens no shells".into()));
+    };
+    let failed = |error: io::Error| not_started(argv, &error);
+    // A handler, unlike a signal that is ignored, is not the program's too.
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGQUIT] {
+        let heard = Arc::default();
+        signal_hook::flag::register(signal, heard).map_err(failed)?;
+    }
+    let output = duct::cmd(program, rest).unchecked().run().map_err(failed)?;
+    let status = output.status;
+    let code = status.code().unwrap_or(128 + status.signal().unwrap_or(0));
+    Ok(u8::try_from(code).unwrap_or(u8::MAX))
 }
 
 /// Ends the program when the thread that starts it ends: an interrupted launcher must not leave a

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tar::{Builder, EntryType, Header};
 
+use super::seccomp::kept;
 use super::spec::LABEL;
 use super::{Bind, Docker, Engine, EngineError};
 
@@ -170,6 +171,14 @@ fn header(kind: EntryType, mode: u32, size: u64) -> Header {
     header.set_gid(0);
     header.set_mtime(0);
     header
+}
+
+/// A file with our /etc/hosts, for an engine that would put the machine's there.
+///
+/// # Errors
+/// It cannot be kept.
+pub(super) fn hosts_file(cache_folder: Option<&Path>) -> Result<PathBuf, EngineError> {
+    kept("hosts", "", HOSTS, cache_folder, &std::env::temp_dir())
 }
 
 /// What of the host a container of the image `host` sees.

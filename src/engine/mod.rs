@@ -17,6 +17,8 @@ mod spec;
 use std::io::{Read, Write};
 use std::time::Duration;
 
+use crate::model::Network;
+
 pub use build::{BuildError, BuildRequest, Built, Recipe, build};
 pub use docker::Docker;
 pub use host_image::{host_binds, reference as host_reference};
@@ -94,7 +96,7 @@ pub struct FoundImage {
     pub reference: Option<String>,
 }
 
-/// A container that carries our labels.
+/// A container or a network that carries our labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     /// The engine's id.
@@ -224,22 +226,13 @@ pub trait Engine: Send + Sync {
         false
     }
 
-    /// Runs a container with our own stdio until it ends, and returns its exit status; becomes the
-    /// engine's command line instead where there is one.
+    /// Runs a container with our own stdio until it ends, and returns its exit status.
     ///
     /// # Errors
     /// The engine cannot be given such a container, or it does not start.
     fn attach(&self, spec: &ContainerSpec) -> Result<u8, EngineError> {
-        use std::os::unix::process::CommandExt;
         let argv = self.command_line(spec)?.unwrap_or_default();
-        let Some((program, rest)) = argv.split_first() else {
-            return Err(EngineError::Other("this engine opens no shells".into()));
-        };
-        let error = std::process::Command::new(program).args(rest).exec();
-        Err(EngineError::Other(format!(
-            "cannot start {}: {error}",
-            crate::model::ByteText::from(program.as_os_str())
-        )))
+        call::attach(&argv)
     }
 
     /// The command line that `create` and `start` come to; `None` for an engine without one.
@@ -270,6 +263,37 @@ pub trait Engine: Send + Sync {
     /// # Errors
     /// The engine refuses, or does not answer in time.
     fn remove(&self, _id: &str) -> Result<(), EngineError> {
+        Ok(())
+    }
+
+    /// Whether its containers can have this network; none at all is what every engine has.
+    fn offers(&self, network: Network) -> bool {
+        network == Network::None
+    }
+
+    /// Makes the network that this owner's containers have under
+    /// [`Network::Internal`], where the engine needs one, before the first
+    /// of them. Its maker removes it.
+    ///
+    /// # Errors
+    /// The engine refuses, or does not answer in time.
+    fn make_network(&self, _owner: &Owner) -> Result<(), EngineError> {
+        Ok(())
+    }
+
+    /// The networks of this engine that carry our labels.
+    ///
+    /// # Errors
+    /// The engine does not answer.
+    fn networks(&self) -> Result<Vec<Found>, EngineError> {
+        Ok(Vec::new())
+    }
+
+    /// Removes a network, by its id or its name; one that is gone already is no error.
+    ///
+    /// # Errors
+    /// The engine refuses, as it does while a container has it, or does not answer in time.
+    fn remove_network(&self, _id: &str) -> Result<(), EngineError> {
         Ok(())
     }
 

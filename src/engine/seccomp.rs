@@ -1,10 +1,10 @@
 //! The two pinned lists of system calls as files: docker's command line reads a profile from a file,
-//! and the program carries its own.
+//! and the program carries its own. Other small files that engines are given are kept the same way.
 
 use std::ffi::OsString;
-use std::fs::DirBuilder;
+use std::fs::{DirBuilder, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::getuid;
@@ -33,24 +33,38 @@ pub fn cache_folder(cache_home: Option<OsString>, home: Option<OsString>) -> Opt
         .map(|folder| folder.join("docker-test"))
 }
 
-/// The path of a file with this profile's text, made where it is missing. In `folder`, else in one
-/// of our own in `temporary`, the folder for temporary files. Its name is its content's, so that an older program's is another.
+/// The path of a file with this profile's text; see [`kept`].
 ///
 /// # Errors
-/// Neither folder can be written.
+/// No folder can be written.
 pub fn file(
     profile: SeccompProfile,
     folder: Option<&Path>,
     temporary: &Path,
 ) -> Result<PathBuf, EngineError> {
-    let text = profile.json();
+    kept("seccomp", ".json", profile.json(), folder, temporary)
+}
+
+/// The path of a file with this text, readable by everybody, made where it is missing. In `folder`,
+/// else in one of our own in `temporary`, the folder for temporary files. Its name is `what` and its
+/// content's, so that an older program's is another.
+///
+/// # Errors
+/// Neither folder can be written.
+pub fn kept(
+    what: &str,
+    ending: &str,
+    text: &str,
+    folder: Option<&Path>,
+    temporary: &Path,
+) -> Result<PathBuf, EngineError> {
     let digest = Sha256::digest(text);
     let hex: String = digest
         .iter()
         .take(6)
         .map(|byte| format!("{byte:02x}"))
         .collect();
-    let name = format!("seccomp-{hex}.json");
+    let name = format!("{what}-{hex}{ending}");
     let in_cache = folder.map(|folder| place(folder, &name, text));
     if let Some(Ok(path)) = in_cache {
         return Ok(path);
@@ -60,7 +74,7 @@ pub fn file(
         .and_then(|()| place(&temporary, &name, text))
         .map_err(|error| {
             EngineError::Other(format!(
-                "cannot keep the seccomp profile in {}: {error}\nhint: set XDG_CACHE_HOME or TMPDIR to a folder that can be written",
+                "cannot keep the {what} file in {}: {error}\nhint: set XDG_CACHE_HOME or TMPDIR to a folder that can be written",
                 ByteText::from(temporary.as_os_str())
             ))
         })
@@ -88,6 +102,9 @@ fn place(folder: &Path, name: &str, text: &str) -> io::Result<PathBuf> {
     std::fs::create_dir_all(folder)?;
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     file.write_all(text.as_bytes())?;
+    // A container's user reads what is mounted.
+    file.as_file()
+        .set_permissions(Permissions::from_mode(0o644))?;
     file.persist(&path)?;
     Ok(path)
 }

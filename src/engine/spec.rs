@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use crate::model::Network;
+
 /// The label prefix of everything that we make.
 pub const LABEL: &str = "dev.docker-test";
 
@@ -50,8 +52,9 @@ pub struct Hardening {
     pub user: (u32, u32),
     /// The system calls that are allowed.
     pub seccomp: SeccompProfile,
-    /// Loopback is the only interface.
-    pub no_network: bool,
+    /// What there is beside loopback. For [`Network::Internal`] an engine that needs one uses the
+    /// network of its [`Owner`]'s run.
+    pub network: Network,
     /// The root filesystem cannot be written.
     pub read_only_root: bool,
     /// No capability, in no set.
@@ -76,7 +79,7 @@ impl Hardening {
         Hardening {
             user: (1001, 1001),
             seccomp,
-            no_network: true,
+            network: Network::None,
             read_only_root: true,
             drop_capabilities: true,
             no_new_privileges: true,
@@ -144,6 +147,11 @@ impl Owner {
             (format!("{LABEL}.pid"), self.pid.to_string()),
             (format!("{LABEL}.pid-start"), self.pid_start.to_string()),
         ]
+    }
+
+    /// The name of the network that this run's containers have under [`Network::Internal`].
+    pub fn network_name(&self) -> String {
+        format!("docker-test-{}", self.run)
     }
 
     /// Reads them back; `None` where one is missing or not of its form.

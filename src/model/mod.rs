@@ -1,6 +1,7 @@
 //! Layer 0: the nouns that every other module speaks in. No I/O.
 
 mod image;
+mod level;
 mod outcome;
 mod profile;
 mod resources;
@@ -10,6 +11,7 @@ mod units;
 mod verdict;
 
 pub use image::ImageChoice;
+pub use level::{Level, Network};
 pub use outcome::{
     Clock, CrashCause, FailReason, LostCause, NotRunCause, Outcome, OutcomeKind, StopReason,
     Termination, signal_name,

@@ -56,6 +56,8 @@ pub enum FailReason {
     OutputLimit,
     /// It left something behind, where the policy makes that a failure.
     Leak,
+    /// A limit did not hold while it ran, where the policy makes that a failure.
+    Limits,
 }
 
 /// Whose death it was.
@@ -187,6 +189,7 @@ impl Outcome {
             Outcome::Fail(FailReason::Pids) => "pids",
             Outcome::Fail(FailReason::OutputLimit) => "output-limit",
             Outcome::Fail(FailReason::Leak) => "leak",
+            Outcome::Fail(FailReason::Limits) => "limits",
             Outcome::Timeout(Clock::Wall) => "wall",
             Outcome::Timeout(Clock::Cpu) => "cpu",
             Outcome::Crash(CrashCause::Worker) | Outcome::Lost(LostCause::Worker) => "worker",
@@ -232,7 +235,10 @@ mod tests {
         }
         for outcome in [
             Outcome::Fail(FailReason::Exit(1)),
+            Outcome::Fail(FailReason::Pids),
             Outcome::Fail(FailReason::OutputLimit),
+            Outcome::Fail(FailReason::Leak),
+            Outcome::Fail(FailReason::Limits),
             Outcome::Timeout(Clock::Wall),
             Outcome::Timeout(Clock::Cpu),
             Outcome::Crash(CrashCause::Worker),

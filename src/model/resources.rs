@@ -61,8 +61,8 @@ pub enum Leak {
         /// Its name, as the kernel has it (15 bytes).
         name: ByteText,
     },
-    /// Files in a tmpfs that the test did not delete. They are its own until it ends: a fact, not
-    /// a fault.
+    /// Files in a tmpfs that the test did not delete. In its TMPDIR and its HOME they are its own
+    /// until it ends: a fact, not a fault.
     Files {
         /// Which directory.
         place: String,
@@ -70,6 +70,9 @@ pub enum Leak {
         count: u64,
         /// Their size together, in bytes.
         bytes: u64,
+        /// They lay neither in its TMPDIR nor in its HOME, but in `/dev/shm`, say.
+        #[serde(default, skip_serializing_if = "is_false")]
+        outside: bool,
     },
     /// The mode or the extended attributes of one of its own folders.
     Attributes {
@@ -101,10 +104,15 @@ pub enum Leak {
 }
 
 impl Leak {
-    /// Whether this is worth a warning: files left in the test's own temporary folders are not.
-    pub fn is_warning(&self) -> bool {
-        !matches!(self, Leak::Files { .. })
+    /// Whether it counts: as a warning, or under a strict level as a failure. Files in the test's
+    /// own TMPDIR and HOME do not, everything else does.
+    pub fn counts(&self) -> bool {
+        !matches!(self, Leak::Files { outside: false, .. })
     }
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl fmt::Display for Leak {
@@ -115,8 +123,14 @@ impl fmt::Display for Leak {
                 place,
                 count,
                 bytes,
+                ..
             } => {
-                write!(f, "{count} files in {place} ({})", format_bytes(*bytes))
+                let plural = if *count == 1 { "" } else { "s" };
+                write!(
+                    f,
+                    "{count} file{plural} in {place} ({})",
+                    format_bytes(*bytes)
+                )
             }
             Leak::Attributes { place } => write!(f, "changed attributes of {place}"),
             Leak::SysvIpc { what, count } => write!(f, "{count} SysV {what}"),

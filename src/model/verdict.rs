@@ -16,12 +16,14 @@ pub struct Evidence {
     pub oom_kills: Option<u64>,
     /// Forks that the pids limit refused, counted only where the policy makes that a failure.
     pub pids_failures: u64,
+    /// Limits that did not hold, counted only where the policy makes that a failure.
+    pub limit_failures: usize,
     /// Things left behind, counted only where the policy makes that a failure.
     pub leak_failures: usize,
 }
 
 /// The outcome of an attempt with a report. The first line that matches wins:
-/// timeout, output-limit, oom, pids, crash or exit, leak, pass. (`lost` has no report.)
+/// timeout, output-limit, oom, pids, crash or exit, limits, leak, pass. (`lost` has no report.)
 pub fn classify(evidence: &Evidence) -> Outcome {
     match evidence.stopped {
         Some(StopReason::Timeout(clock)) => return Outcome::Timeout(clock),
@@ -38,6 +40,7 @@ pub fn classify(evidence: &Evidence) -> Outcome {
     match evidence.termination {
         Termination::Signal(signal) => Outcome::Crash(CrashCause::Signal(signal)),
         Termination::Exit(SKIP_STATUS) => Outcome::Skip,
+        Termination::Exit(0) if evidence.limit_failures > 0 => Outcome::Fail(FailReason::Limits),
         Termination::Exit(0) if evidence.leak_failures > 0 => Outcome::Fail(FailReason::Leak),
         Termination::Exit(0) => Outcome::Pass,
         Termination::Exit(status) => Outcome::Fail(FailReason::Exit(status)),
@@ -54,6 +57,7 @@ mod tests {
         stopped: None,
         oom_kills: Some(0),
         pids_failures: 0,
+        limit_failures: 0,
         leak_failures: 0,
     };
 
@@ -104,6 +108,7 @@ mod tests {
             stopped: Some(StopReason::Timeout(Clock::Wall)),
             oom_kills: Some(2),
             pids_failures: 3,
+            limit_failures: 5,
             leak_failures: 4,
         };
         assert_eq!(classify(&everything), Outcome::Timeout(Clock::Wall));
@@ -131,6 +136,28 @@ mod tests {
             termination: Termination::Exit(0),
             ..next
         };
+        assert_eq!(classify(&next), Outcome::Fail(FailReason::Limits));
+        let next = Evidence {
+            limit_failures: 0,
+            ..next
+        };
         assert_eq!(classify(&next), Outcome::Fail(FailReason::Leak));
+    }
+
+    /// A verdict of the test's own is not replaced by what failed around it.
+    #[test]
+    fn leaks_and_limits_turn_only_a_pass() {
+        for (status, outcome) in [
+            (3, Outcome::Fail(FailReason::Exit(3))),
+            (SKIP_STATUS, Outcome::Skip),
+        ] {
+            let evidence = Evidence {
+                termination: Termination::Exit(status),
+                limit_failures: 1,
+                leak_failures: 1,
+                ..CLEAN
+            };
+            assert_eq!(classify(&evidence), outcome);
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Layer 2: which tests are run, under which profile, in which image and in which order. Pure.
 
+mod apart;
+
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -8,6 +10,8 @@ use std::path::PathBuf;
 use crate::config::{Config, Patterns, suggestion};
 use crate::model::{ImageChoice, Profile, ProfileOrigin, Test, TestId, escape};
 use crate::suite::FoundTest;
+
+pub use apart::{Apart, Asked, apart};
 
 /// What the command line says about the choice of tests.
 #[derive(Clone, Debug, Default)]
@@ -46,6 +50,18 @@ pub enum PlanError {
     /// The config's rules are no patterns (exit status 2).
     #[error("rules: {0}")]
     Rules(String),
+    /// The command line asks for less than its level promises (exit status 2).
+    #[error(
+        "{option} cannot be used: {level} {promise}\nhint: leave one of the two out, or add --allow-weaker"
+    )]
+    Weaker {
+        /// The option with its value.
+        option: String,
+        /// The level, and who chose it.
+        level: String,
+        /// What it promises.
+        promise: String,
+    },
     /// No test is left (exit status 4).
     #[error("no tests: {searched}")]
     NoTests {

@@ -39,7 +39,7 @@ pub fn painted(paint: Paint, kind: OutcomeKind, text: &str) -> String {
 
 /// `process sleep, 2 sockets`: what it left behind that is worth a warning.
 pub fn leaks(attempt: &Attempt) -> Option<String> {
-    let mut leaks = attempt.leaks.iter().filter(|leak| leak.is_warning());
+    let mut leaks = attempt.leaks.iter().filter(|leak| leak.counts());
     let named: Vec<String> = leaks
         .by_ref()
         .take(LEAKS)

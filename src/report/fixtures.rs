@@ -10,8 +10,8 @@ use crate::event::{
     Severity, WorkerEnded, WorkerStarted,
 };
 use crate::model::{
-    Clock, ImageChoice, Leak, Outcome, ProfileOrigin, Resources, Source, StopReason, Termination,
-    Test, TestId,
+    Clock, ImageChoice, Leak, Level, Network, Outcome, ProfileOrigin, Resources, Source,
+    StopReason, Termination, Test, TestId,
 };
 use crate::protocol::Attestation;
 
@@ -144,6 +144,9 @@ pub fn run_started(tests: &[&str]) -> Event {
         images: vec!["isolation".into()],
         project: "/home/me/project".into(),
         host: "box".into(),
+        level: Level::Standard,
+        network: Network::None,
+        allow_weaker: false,
         workers: 2,
         tests: std::sync::Arc::new(tests.iter().map(test).collect()),
     })
@@ -222,6 +225,13 @@ pub fn full_attempt() -> Attempt {
                 place: "/tmp".into(),
                 count: 3,
                 bytes: 4096,
+                outside: false,
+            },
+            Leak::Files {
+                place: "/dev/shm".into(),
+                count: 1,
+                bytes: 4096,
+                outside: true,
             },
             Leak::SysvIpc {
                 what: "shm".into(),

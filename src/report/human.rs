@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::event::{
     Attempt, Event, LimitState, RunFinished, RunStarted, Severity, Sink, SinkError, WorkerStarted,
 };
-use crate::model::{OutcomeKind, escape};
+use crate::model::{Level, Network, OutcomeKind, escape};
 
 use super::attempt::{self, Around};
 use super::out::Out;
@@ -84,8 +84,10 @@ pub struct Human {
     progress: Progress,
     totals: Totals,
     run: String,
-    /// The limits that do not hold as asked for and were told of: profile and limit.
-    told: BTreeSet<(String, &'static str)>,
+    /// What the run promises, and whether less is allowed.
+    promise: (Level, bool),
+    /// What was told of limits that are not as they were asked for.
+    told: BTreeSet<String>,
 }
 
 impl Human {
@@ -104,6 +106,7 @@ impl Human {
             progress: Progress::hidden(),
             totals: Totals::default(),
             run: String::new(),
+            promise: (Level::Standard, false),
             told: BTreeSet::new(),
         }
     }
@@ -154,6 +157,7 @@ impl Human {
 
     fn run_started(&mut self, started: &RunStarted) -> Result<(), SinkError> {
         self.run.clone_from(&started.run);
+        self.promise = (started.level, started.allow_weaker);
         self.pending.push_str(&head(started));
         self.flush()?;
         if self.options.progress {
@@ -164,18 +168,39 @@ impl Human {
 
     /// Says once for each profile what does not hold as asked for, not for each worker.
     fn worker_started(&mut self, worker: &WorkerStarted) -> Result<(), SinkError> {
+        let profile = &worker.profile;
         for check in &worker.limits {
-            let (severity, what) = match check.state {
-                LimitState::Enforced => continue,
-                LimitState::Clamped => (Severity::Info, "is clamped to what the machine has"),
-                LimitState::Unenforced => (Severity::Warning, "is not enforced"),
-            };
-            if self.told.insert((worker.profile.clone(), check.limit)) {
-                let (profile, limit, found) = (&worker.profile, check.limit, &check.found);
-                let text = format!("profile {profile}: {limit} {what} (found: {found})");
-                self.notice(severity, &text)?;
+            if check.state == LimitState::Clamped {
+                let (limit, found) = (check.limit, &check.found);
+                self.once(
+                    Severity::Info,
+                    format!("profile {profile}: {limit} is clamped to what the machine has (found: {found})"),
+                )?;
             }
         }
+        let missing: Vec<&str> = worker
+            .limits
+            .iter()
+            .filter(|check| check.state == LimitState::Unenforced)
+            .map(|check| check.limit)
+            .collect();
+        let which = match self.promise {
+            _ if missing.is_empty() => return Ok(()),
+            (Level::Standard, _) => "limits that do not hold here".to_owned(),
+            (level, true) => format!("level {} is weaker here, without", level.as_str()),
+            // It ends the run, or fails the worker's tests, and that is said.
+            (_, false) => return Ok(()),
+        };
+        let text = format!("{which}: {} (profile {profile})", missing.join(", "));
+        self.once(Severity::Warning, text)
+    }
+
+    fn once(&mut self, severity: Severity, text: String) -> Result<(), SinkError> {
+        if self.told.contains(&text) {
+            return Ok(());
+        }
+        self.notice(severity, &text)?;
+        self.told.insert(text);
         Ok(())
     }
 
@@ -221,7 +246,8 @@ impl Sink for Human {
     }
 }
 
-/// `Running 12 tests in 2 workers with docker (isolation)`.
+/// `Running 12 tests in 2 workers with docker (isolation)`, and what is not as by default:
+/// `, level strict, network bridge`.
 fn head(started: &RunStarted) -> String {
     let count = |number: usize, word: &str| {
         let plural = if number == 1 { "" } else { "s" };
@@ -231,8 +257,16 @@ fn head(started: &RunStarted) -> String {
         [] => String::new(),
         images => format!(" ({})", clean::word(&images.join(", "))),
     };
+    let level = match started.level {
+        Level::Standard => String::new(),
+        level => format!(", level {}", level.as_str()),
+    };
+    let network = match started.network {
+        Network::None => String::new(),
+        network => format!(", network {}", network.as_str()),
+    };
     format!(
-        "Running {} in {} with {}{images}\n",
+        "Running {} in {} with {}{images}{level}{network}\n",
         count(started.tests.len(), "test"),
         count(started.workers, "worker"),
         clean::word(&started.engine),

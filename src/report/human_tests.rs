@@ -117,7 +117,7 @@ crash SIGSEGV  [   12 ms] test/crash
 timeout wall   [ 10.00 s] test/b_test.sh (attempt 2)
   = profile standard, image isolation, worker 2, CPU time 420 ms, peak memory 24 MiB (cgroup)
   = SIGTERM was not enough: killed
-  = left behind: process sleep, 1 SysV shm, message queue /mq, 2 sockets, changed nice value of the supervisor
+  = left behind: process sleep, 1 file in /dev/shm (4 KiB), 1 SysV shm, message queue /mq, 2 sockets and 1 more
   stdout, 8 B:
   | waiting
   stderr, 1 MiB:
@@ -142,7 +142,7 @@ flaky (passed on a later attempt):
   test/lost (attempt 2)
 
 left something behind:
-  test/b_test.sh: process sleep, 1 SysV shm, message queue /mq, 2 sockets, changed nice value of the supervisor
+  test/b_test.sh: process sleep, 1 file in /dev/shm (4 KiB), 1 SysV shm, message queue /mq, 2 sockets and 1 more
   test/lost: 2 sockets
 
 not good:
@@ -245,9 +245,51 @@ fn notices_go_to_stderr_and_limits_are_said_once() {
         stderr,
         "\
 note: profile standard: cpus is clamped to what the machine has (found: 2)
-warning: profile standard: pids is not enforced (found: none)
+warning: limits that do not hold here: pids (profile standard)
 note: good\\nto know
 "
+    );
+}
+
+/// A run whose head has this level, and a worker without a pids limit, twice.
+fn unlimited(level: Level, allow_weaker: bool) -> String {
+    let mut head = run_started(&["a"]);
+    if let Event::RunStarted(head) = &mut head {
+        (head.level, head.allow_weaker) = (level, allow_weaker);
+    }
+    let limits = || {
+        worker_started(vec![
+            limit("memory", LimitState::Unenforced, "none"),
+            limit("swap", LimitState::Enforced, "0"),
+            limit("pids", LimitState::Unenforced, "none"),
+        ])
+    };
+    report(log(), &[head, limits(), limits()]).1
+}
+
+#[test]
+fn limits_that_do_not_hold_are_told_once_as_the_level_takes_them() {
+    assert_eq!(
+        unlimited(Level::Standard, false),
+        "warning: limits that do not hold here: memory, pids (profile standard)\n"
+    );
+    assert_eq!(
+        unlimited(Level::Strict, true),
+        "warning: level strict is weaker here, without: memory, pids (profile standard)\n"
+    );
+    // It ends the run, with an error of its own.
+    assert_eq!(unlimited(Level::Strict, false), "");
+}
+
+#[test]
+fn the_head_names_what_is_not_as_by_default() {
+    let mut head = run_started(&["a"]);
+    if let Event::RunStarted(head) = &mut head {
+        (head.level, head.network) = (Level::Paranoid, Network::Internal);
+    }
+    assert_eq!(
+        report(log(), &[head]).0,
+        "Running 1 test in 2 workers with docker (isolation), level paranoid, network internal\n"
     );
 }
 

@@ -61,15 +61,9 @@ pub struct Ran<'a> {
 }
 
 impl Ran<'_> {
-    /// An attempt with a report.
-    pub fn reported(&self, report: Report, outputs: &mut Outputs) -> Attempt {
-        let outcome = classify(&Evidence {
-            termination: report.termination,
-            stopped: report.stopped,
-            oom_kills: report.resources.oom_kills,
-            pids_failures: 0,
-            leak_failures: 0,
-        });
+    /// An attempt with a report, judged by `evidence`.
+    pub fn reported(&self, report: Report, evidence: &Evidence, outputs: &mut Outputs) -> Attempt {
+        let outcome = classify(evidence);
         Attempt {
             termination: Some(report.termination),
             stopped: report.stopped,

@@ -149,6 +149,8 @@ impl Dispatcher {
         let mut actions = Vec::new();
         if let Some(stop) = self.stop {
             self.conclude_queued(stop, &mut actions);
+            self.wind_down(&mut actions);
+            return actions;
         }
         let ready: Vec<WorkerNumber> = self
             .workers
@@ -246,9 +248,6 @@ impl Dispatcher {
 
     /// A worker for an empty slot, if there is work for one.
     fn start(&mut self) -> Option<Action> {
-        if self.stop.is_some() {
-            return None;
-        }
         let (class, alone) = match self.suspects.pop_front() {
             Some(test) => (self.class_of[test], Some(test)),
             None => {
@@ -328,12 +327,13 @@ impl Dispatcher {
         }
     }
 
-    /// With a stop in force: asks every worker for what it has not started, and to finish.
-    pub fn wind_down(&mut self) -> Vec<Action> {
-        if self.stop.is_none() {
-            return Vec::new();
-        }
-        let mut actions = Vec::new();
+    /// A worker cannot be used as it is, and no other would be better: nothing more is started.
+    pub fn on_refused(&mut self) {
+        self.stop.get_or_insert(Stop::NoWorker);
+    }
+
+    /// Asks every worker for what it has not started, and to finish.
+    fn wind_down(&mut self, actions: &mut Vec<Action>) {
         for (number, worker) in self
             .workers
             .iter_mut()
@@ -342,7 +342,6 @@ impl Dispatcher {
             worker.closing = true;
             actions.extend([Action::GiveBack(*number), Action::Finish(*number)]);
         }
-        actions
     }
 
     /// A worker handed these back.

@@ -339,9 +339,25 @@ fn fail_fast_leaves_the_rest_unrun() {
     world.dispatcher.on_report(1, 1, Duration::ZERO);
     world.finals[0].push(Outcome::Pass);
     world.dispatcher.on_bad_result();
-    let actions = world.dispatcher.wind_down();
-    world.act(actions);
     world.run(1, false);
     world.check(1);
     assert_eq!(world.finals[4], [Outcome::NotRun(NotRunCause::FailFast)]);
+}
+
+/// Also of so many that they are not concluded in one go.
+#[test]
+fn a_worker_that_is_refused_gets_no_test() {
+    for (tests, fresh) in [(2, false), (2, true), (3 * CONCLUSIONS, false)] {
+        let mut world = World::new(Policy { fresh, ..policy(1) }, vec![0; tests]);
+        world.settle();
+        world.sims.get_mut(&1).expect("worker 1").ready = true;
+        world.dispatcher.on_refused();
+        world.dispatcher.on_ready(1);
+        world.run(1, false);
+        world.check(1);
+        assert!(world.dispatcher.gave_up());
+        assert_eq!(world.executions.iter().sum::<u32>(), 0);
+        let last = world.finals.last().expect("there are tests");
+        assert_eq!(last, &[Outcome::NotRun(NotRunCause::NoWorker)]);
+    }
 }

@@ -6,8 +6,10 @@ use super::attempt::Ran;
 use super::dispatch::{TestIndex, WorkerNumber};
 use super::limits::check_limits;
 use super::machine::Machine;
+use super::request::RunError;
+use super::rules::{Fitness, Rules};
 use crate::event::{Attempt, Event, Notice, Severity, WorkerStarted};
-use crate::model::{Outcome, StopReason};
+use crate::model::{Outcome, StopReason, escape};
 use crate::protocol::{FromWorker, Hello, PROTOCOL, Report, ToWorker};
 
 impl Machine<'_, '_> {
@@ -15,9 +17,9 @@ impl Machine<'_, '_> {
         match said {
             FromWorker::Hello(hello) => self.on_hello(number, *hello),
             FromWorker::Held { seq } => {
-                self.held.push((number, seq));
-                if self.held.len() >= self.request.hold {
-                    for (number, seq) in std::mem::take(&mut self.held) {
+                self.waiting.push((number, seq));
+                if self.waiting.len() >= self.request.hold {
+                    for (number, seq) in std::mem::take(&mut self.waiting) {
                         self.tell(number, &ToWorker::Release { seq });
                     }
                 }
@@ -51,6 +53,7 @@ impl Machine<'_, '_> {
         }
         worker.hello = true;
         worker.start_us = worker.since.elapsed().as_micros() as u64;
+        let mut weaker = None;
         let class = &self.request.classes[worker.class];
         let isolates = self.engine.capabilities().isolates;
         let limits = if isolates {
@@ -63,6 +66,25 @@ impl Machine<'_, '_> {
         } else {
             Vec::new()
         };
+        let fitness =
+            Rules::of(&self.request.head).fitness(&limits, self.held.contains(&worker.class));
+        match fitness {
+            Fitness::Fit => {
+                self.held.insert(worker.class);
+            }
+            Fitness::Weaker(missing) => {
+                worker.limit_failures = missing.len();
+                weaker = Some(missing);
+            }
+            Fitness::Unfit(limits) => {
+                self.dispatcher.on_refused();
+                self.refused.get_or_insert(RunError::Weaker {
+                    level: self.request.head.level.as_str(),
+                    limits,
+                    profile: escape(class.profile.as_bytes()),
+                });
+            }
+        }
         self.events.push(Event::WorkerStarted(WorkerStarted {
             worker: number,
             profile: class.profile.clone(),
@@ -71,6 +93,15 @@ impl Machine<'_, '_> {
             attestation: hello.attestation,
             limits,
         }));
+        if let Some(missing) = weaker {
+            self.events.push(Event::Notice(Notice {
+                severity: Severity::Warning,
+                message: format!(
+                    "worker {number} lacks limits that others had: {}; its tests fail",
+                    missing.join(", ")
+                ),
+            }));
+        }
         self.dispatcher.on_ready(number);
     }
 
@@ -107,7 +138,8 @@ impl Machine<'_, '_> {
             worker: Some(number),
             sequence: Some(worker.sequence),
         };
-        let attempt = ran.reported(report, &mut worker.outputs);
+        let evidence = Rules::of(&self.request.head).evidence(&report, worker.limit_failures);
+        let attempt = ran.reported(report, &evidence, &mut worker.outputs);
         self.emit(attempt);
     }
 

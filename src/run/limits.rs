@@ -2,7 +2,7 @@
 
 use crate::engine::Hardening;
 use crate::event::{LimitCheck, LimitState};
-use crate::model::{Limits, format_bytes};
+use crate::model::{Limits, Network, format_bytes};
 use crate::protocol::Attestation;
 
 /// `limits` as far as a machine with so many processors and so much memory can give them, and a
@@ -118,7 +118,11 @@ pub fn check_limits(
         ),
         check(
             "network",
-            yes(found.interfaces.as_ref().is_some_and(Vec::is_empty)),
+            // Where there is to be one, its absence does not hold either.
+            yes(found
+                .interfaces
+                .as_ref()
+                .is_some_and(|all| all.is_empty() == (hardening.network == Network::None))),
             found.interfaces.as_ref().map_or_else(
                 || "unknown".into(),
                 |all| format!("lo {}", all.join(" ")).trim().to_owned(),
@@ -194,6 +198,31 @@ mod tests {
             ("cpus", LimitState::Clamped),
         ];
         assert_eq!(states(asked, &given, &attested(&given)), expected);
+    }
+
+    #[test]
+    fn a_network_is_there_where_it_was_asked_for_and_nowhere_else() {
+        let limits = &built_in_profiles()["fast"].limits;
+        for (network, interfaces, state) in [
+            (Network::None, Some(vec![]), LimitState::Enforced),
+            (Network::None, Some(vec!["eth0"]), LimitState::Unenforced),
+            (Network::None, None, LimitState::Unenforced),
+            (Network::Internal, Some(vec!["eth0"]), LimitState::Enforced),
+            (Network::Internal, Some(vec![]), LimitState::Unenforced),
+            (Network::Bridge, Some(vec!["eth0"]), LimitState::Enforced),
+            (Network::Bridge, Some(vec![]), LimitState::Unenforced),
+            (Network::Bridge, None, LimitState::Unenforced),
+        ] {
+            let mut hardening = Hardening::full(SeccompProfile::Isolation);
+            hardening.network = network;
+            let found = Attestation {
+                interfaces: interfaces.map(|all| all.into_iter().map(str::to_owned).collect()),
+                ..attested(limits)
+            };
+            let checks = check_limits(limits, limits, &hardening, &found);
+            let check = checks.iter().find(|check| check.limit == "network");
+            assert_eq!(check.map(|check| check.state), Some(state), "{network:?}");
+        }
     }
 
     /// A limit that the engine silently ignored, or that cannot be read, does not hold.

@@ -1,6 +1,6 @@
 //! The one loop of a run: takes messages in, lets the dispatcher decide, acts, and emits events.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::thread::Scope;
 use std::time::{Duration, Instant};
@@ -40,11 +40,13 @@ pub fn run(
             ending: 0,
             attempts: BTreeMap::new(),
             events: Vec::new(),
-            held: Vec::new(),
+            waiting: Vec::new(),
             unheld: request.hold,
             bad: false,
             interrupted: None,
             last_error: None,
+            held: BTreeSet::new(),
+            refused: None,
             looked: Instant::now(),
         };
         machine.events.push(Event::RunStarted(request.head.clone()));
@@ -72,6 +74,8 @@ pub struct Connection {
     pub container: Option<Box<dyn Container>>,
     pub hello: bool,
     pub goodbye: bool,
+    /// Limits that count against each of its tests.
+    pub limit_failures: usize,
     /// We gave it up.
     pub given_up: Option<String>,
     pub problem: Option<String>,
@@ -94,11 +98,16 @@ pub struct Machine<'scope, 'env> {
     pub ending: usize,
     pub attempts: BTreeMap<TestIndex, u32>,
     pub events: Vec<Event>,
-    pub held: Vec<(WorkerNumber, u64)>,
+    /// Workers that wait for the others before their first test, and its number there.
+    pub waiting: Vec<(WorkerNumber, u64)>,
     pub unheld: usize,
     pub bad: bool,
     pub interrupted: Option<i32>,
     pub last_error: Option<EngineError>,
+    /// Classes of which a worker had all its limits.
+    pub held: BTreeSet<ClassIndex>,
+    /// Why the run ends although nothing failed.
+    pub refused: Option<RunError>,
     /// When deadlines were last looked after.
     pub looked: Instant,
 }
@@ -131,6 +140,12 @@ impl Machine<'_, '_> {
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
             }
             self.keep_time();
+        }
+        if let Some(refused) = self.refused.take()
+            && self.interrupted.is_none()
+        {
+            self.finish(started, sink, 3)?;
+            return Err(refused);
         }
         if self.dispatcher.gave_up()
             && let Some(error) = self.last_error.take()
@@ -175,8 +190,7 @@ impl Machine<'_, '_> {
 
     fn act(&mut self, sink: &mut dyn Sink) -> Result<(), SinkError> {
         loop {
-            let mut actions = self.dispatcher.next_actions();
-            actions.extend(self.dispatcher.wind_down());
+            let actions = self.dispatcher.next_actions();
             if actions.is_empty() {
                 break;
             }
@@ -243,6 +257,7 @@ impl Machine<'_, '_> {
                 container: None,
                 hello: false,
                 goodbye: false,
+                limit_failures: 0,
                 given_up: None,
                 problem: None,
                 outputs: Outputs::default(),

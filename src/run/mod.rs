@@ -12,6 +12,7 @@ mod interrupt;
 mod limits;
 mod machine;
 mod request;
+mod rules;
 mod spec;
 mod watch;
 

@@ -124,6 +124,22 @@ pub enum RunError {
     /// No worker could be started.
     #[error("no worker can be started: {0}")]
     NoWorker(EngineError),
+    /// What the level promises does not hold here.
+    #[error(
+        "level {level} cannot be kept here: {} {} not hold (profile {profile}, read back inside its worker)\n\
+         hint: `docker-test doctor` tells what the engine can limit; --allow-weaker runs the tests without, \
+         --level standard only warns",
+        .limits.join(", "),
+        if .limits.len() == 1 { "does" } else { "do" }
+    )]
+    Weaker {
+        /// The level's word.
+        level: &'static str,
+        /// The limits that do not hold.
+        limits: Vec<&'static str>,
+        /// Whose they are.
+        profile: String,
+    },
     /// Results cannot be kept.
     #[error(transparent)]
     Sink(#[from] SinkError),

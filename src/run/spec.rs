@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::engine::{Bind, ContainerSpec, Hardening, Owner, SeccompProfile, Tmpfs};
-use crate::model::Limits;
+use crate::model::{Limits, Network};
 
 /// Where this program is inside every worker, whatever its image has.
 pub const PROGRAM: &str = "/docker-test";
@@ -41,6 +41,8 @@ pub struct Site {
     pub program: PathBuf,
     /// Who starts it.
     pub owner: Owner,
+    /// What of a network its tests see.
+    pub network: Network,
     /// Leave out the setting that keeps closed connections from lingering, which cleans too.
     pub without_reset: bool,
 }
@@ -65,6 +67,7 @@ pub fn worker_spec(site: &Site, root: &Root, limits: &Limits) -> ContainerSpec {
     binds.push(bind(&site.program, PROGRAM));
     binds.push(bind(&site.project, PROJECT));
     let mut hardening = Hardening::full(root.seccomp);
+    hardening.network = site.network;
     if site.without_reset {
         hardening.sysctls.clear();
     }

@@ -19,7 +19,7 @@
 //! # Compatibility
 //!
 //! The schema's version is the database's `user_version`; `migrations` brings an older one forward
-//! and a newer one is refused. `tests/fixtures/v1.db` must open for ever.
+//! and a newer one is refused. Those of every version, in `tests/fixtures`, must open for ever.
 //!
 //! # Performance
 //!

@@ -27,8 +27,8 @@ fn run_started(connection: &Connection, started: &RunStarted) -> rusqlite::Resul
     connection
         .prepare_cached(
             "INSERT INTO runs (run, started_unix_us, version, engine, host, project, images,
-                               workers, planned)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+                               workers, planned, level, network, allow_weaker)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
              ON CONFLICT DO NOTHING",
         )?
         .execute(params![
@@ -41,6 +41,9 @@ fn run_started(connection: &Connection, started: &RunStarted) -> rusqlite::Resul
             json(&started.images)?,
             int(started.workers as u64),
             int(started.tests.len() as u64),
+            started.level.as_str(),
+            started.network.as_str(),
+            started.allow_weaker,
         ])?;
     let mut planned = connection.prepare_cached(
         "INSERT OR REPLACE INTO planned (run, position, test, profile, origin, image)

@@ -6,11 +6,8 @@ use std::path::Path;
 use nix::sys::resource::{Resource, getrlimit};
 use nix::unistd::{getgid, getpid, getuid};
 
-use super::cgroup::version;
+use super::cgroup::{NO_LIMIT, version};
 use crate::protocol::Attestation;
-
-/// Values of a v1 memory limit above this mean that there is none.
-const NO_LIMIT: u64 = 1 << 62;
 
 /// Reads everything back. `sealed`: the cgroup files are this worker's own.
 pub fn attest(sealed: bool) -> Attestation {

@@ -4,6 +4,9 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+/// Values of a v1 memory limit above this mean that there is none.
+pub const NO_LIMIT: u64 = 1 << 62;
+
 /// The counters. One that the kernel does not have is absent, and so is its figure.
 pub struct Counters {
     cpu: Option<(File, CpuFormat)>,
@@ -116,6 +119,24 @@ pub fn version(root: &Path) -> Option<u8> {
     }
 }
 
+/// Whether the cgroup at `root` holds this container alone. An engine without the right to make
+/// cgroups leaves the container in one that others are in too, whose figures are not the tests'.
+pub fn is_own(root: &Path) -> bool {
+    let text = |path: &str| std::fs::read_to_string(root.join(path));
+    match version(root) {
+        // A process that is out of sight has no number here, which is written as 0.
+        Some(2) => text("cgroup.procs").is_ok_and(|pids| pids.lines().all(|pid| pid != "0")),
+        // Here it is left out; but a worker's own cgroup always has a memory limit.
+        Some(_) => text("memory/memory.limit_in_bytes").is_ok_and(|limit| {
+            limit
+                .trim()
+                .parse()
+                .is_ok_and(|limit: u64| limit < NO_LIMIT)
+        }),
+        None => false,
+    }
+}
+
 /// The number behind `key` in lines of `key number`.
 pub fn field(text: &str, key: &str) -> Option<u64> {
     text.lines()
@@ -193,6 +214,21 @@ mod tests {
             pids_limit_hits: None,
         };
         assert_eq!(Counters::open(root.path()).read(), expected);
+    }
+
+    #[test]
+    fn a_cgroup_that_others_are_in_is_not_its_own() {
+        let own = |files: &[(&str, &str)]| is_own(tree(files).path());
+        let controllers = ("cgroup.controllers", "cpu memory pids\n");
+        assert!(own(&[controllers, ("cgroup.procs", "1\n7\n")]));
+        assert!(!own(&[controllers, ("cgroup.procs", "0\n0\n1\n")]));
+        assert!(!own(&[controllers]));
+        assert!(own(&[("memory/memory.limit_in_bytes", "134217728\n")]));
+        assert!(!own(&[(
+            "memory/memory.limit_in_bytes",
+            "9223372036854771712\n"
+        )]));
+        assert!(!own(&[]));
     }
 
     #[test]

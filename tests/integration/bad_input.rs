@@ -84,11 +84,27 @@ fn unknown_words() {
         (&["clean", "more"], format!("unexpected argument 'more' found\n{HELP}")),
         (
             &["run", "--engine", "podmann"],
-            format!("invalid value 'podmann' for '--engine <ENGINE>' [possible values: auto, docker, host]\n{HELP}"),
+            "invalid value 'podmann' for '--engine <ENGINE>' [possible values: auto, docker, podman, sandbox, host]\nhint: a similar value exists: 'podman'".into(),
         ),
         (
             &["run", "--message-format", "xml"],
             format!("invalid value 'xml' for '--message-format <FORMAT>' [possible values: human, json]\n{HELP}"),
+        ),
+        (
+            &["run", "--level", "strikt"],
+            "invalid value 'strikt' for '--level <LEVEL>' [possible values: standard, strict, paranoid]\nhint: a similar value exists: 'strict'".into(),
+        ),
+        (
+            &["run", "--network", "host"],
+            format!("invalid value 'host' for '--network <NETWORK>' [possible values: none, internal, bridge]\n{HELP}"),
+        ),
+        (
+            &["run", "--network=bridge", "--level=strict"],
+            "--network bridge cannot be used: --level strict has no network\nhint: leave one of the two out, or add --allow-weaker".into(),
+        ),
+        (
+            &["run", "--fresh", "worker", "--level", "paranoid"],
+            "--fresh worker cannot be used: --level paranoid has a container for each test\nhint: leave one of the two out, or add --allow-weaker".into(),
         ),
         (
             &["build", "ful"],
@@ -361,7 +377,7 @@ fn configs_that_are_wrong() {
         ),
         (
             b"engine-args: [--privileged]",
-            "docker-test.yaml:1: unknown key 'engine-args': known are suite, image, profiles, default-profile, rules, workers, results",
+            "docker-test.yaml:1: unknown key 'engine-args': known are suite, image, profiles, default-profile, rules, workers, level, network, results",
         ),
         (
             b"profiles: {fast: {network: host}}",

@@ -292,6 +292,43 @@ fn clean_removes_what_is_dead_and_ours_and_nothing_else() {
 }
 
 #[test]
+fn clean_removes_networks_after_the_containers_that_had_them() {
+    let network = row(
+        '7',
+        "docker-test-r",
+        "0000000000000001",
+        "b",
+        "4194303",
+        "1",
+    );
+    let container = row('1', "dead", "0000000000000001", "b", "4194303", "1");
+    let project = fake()
+        .file(".fake/ps", container)
+        .file(".fake/networks", network)
+        .file(format!(".fake/state/{ID}1.pid"), "4194303");
+    let said = project.run(["clean"]);
+    assert_eq!(
+        (said.stdout.as_str(), said.stderr.as_str(), said.status),
+        (
+            "removed container dead\nremoved network docker-test-r\n",
+            "",
+            0
+        )
+    );
+    let removed: Vec<String> = calls(&project)
+        .into_iter()
+        .filter(|call| call.contains("rm "))
+        .collect();
+    assert_eq!(
+        removed,
+        [
+            format!("rm --force -- {ID}1"),
+            format!("network rm -- {ID}7")
+        ]
+    );
+}
+
+#[test]
 fn clean_believes_no_row_that_it_does_not_understand() {
     for ps in [
         "garbage\n",

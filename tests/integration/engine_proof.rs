@@ -8,6 +8,7 @@ use crate::harness::{Project, repository};
 
 on_every_engine! {
     all_of_it_passes
+    under_strict_exactly_the_polluter_fails
     without_the_reset_exactly_its_proof_fails
     tests_that_run_together_share_no_namespace
     a_fresh_worker_for_every_test
@@ -108,6 +109,14 @@ fn all_of_it_passes(on: &Engine) {
         );
     }
     assert_eq!(on.left_by(&project), Vec::<String>::new());
+}
+
+fn under_strict_exactly_the_polluter_fails(on: &Engine) {
+    let project = proof(on.project());
+    let said = on.run_at_level("strict", &project);
+    assert_eq!(said.status, 1, "{}", said.stderr);
+    let expected = [("test/reset/1_pollute_test.sh".into(), "fail leak".into())];
+    assert_eq!(others(&project), expected, "{}", said.stdout);
 }
 
 fn without_the_reset_exactly_its_proof_fails(on: &Engine) {

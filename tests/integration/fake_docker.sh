@@ -1,6 +1,7 @@
 # Plays docker without any container: `run` is this program's own worker as a plain child, with the
 # project's folder in place of /work; everything else is answered from a script. FAKE_AT and
-# FAKE_MODE make one call go wrong, FAKE_OUT edits what a worker says (a sed script).
+# FAKE_MODE make one call go wrong, FAKE_OUT edits what a worker says (a sed script), and FAKE_OUT_LATER what
+# all but the first say.
 here=$(dirname "$0")
 state=$here/state
 mkdir -p "$state"
@@ -11,7 +12,7 @@ printf '%s\n' "$*" >>"$here/calls"
 number=$(wc -l <"$here/calls")
 rmdir "$here/lock"
 
-if [ "$number" = "$FAKE_AT" ] || [ "$1" = "$FAKE_AT" ] || [ "$FAKE_AT" = all ]; then
+if [ "$number" = "$FAKE_AT" ] || [ "$1" = "$FAKE_AT" ] || [ "$1 $2" = "$FAKE_AT" ] || [ "$FAKE_AT" = all ]; then
     case $FAKE_MODE in
     refuse) echo 'docker: Error response from daemon: no, not now.' >&2; exit 1 ;;
     down) echo 'Cannot connect to the Docker daemon at unix:///run/fake.sock. Is the docker daemon running?' >&2; exit 1 ;;
@@ -36,6 +37,11 @@ of() { # of OPTION WORD...: the option's value
 case $1 in
 run)
     name=$(of --name= "$@")
+    out=$FAKE_OUT
+    case $name in
+    *-1) ;;
+    *) out=${FAKE_OUT_LATER-$FAKE_OUT} ;;
+    esac
     # Like docker, it ends with its container, whether or not its stdin has ended.
     mkfifo "$state/$name.in"
     exec 3<&0
@@ -45,7 +51,7 @@ run)
         echo 0 >"$state/$name.exit"
         sh -c 'echo $$ >"$1"; exec "$2" worker' sh "$state/$name.pid" "$FAKE_PROGRAM" \
             <"$state/$name.in" 3<&- || echo $? >"$state/$name.exit"
-    } | sed -u "$FAKE_OUT" 3<&-
+    } | sed -u "$out" 3<&-
     kill "$feeder" 2>/dev/null
     exit "$(cat "$state/$name.exit")"
     ;;
@@ -80,6 +86,7 @@ version) echo 26.1.5 ;;
 --version) echo 'Docker version 26.1.5, build a72d7cd' ;;
 info) cat "$here/info" ;;
 ps) cat "$here/ps" 2>/dev/null ;;
+network) [ "$2" != ls ] || cat "$here/networks" 2>/dev/null ;;
 *) exit 1 ;;
 esac
 exit 0

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod auto_engine;
 mod bad_input;
 mod cli;
 mod docker_commands;
@@ -9,6 +10,7 @@ mod docker_faults;
 mod docs;
 mod engine_interrupts;
 mod engine_judge;
+mod engine_levels;
 mod engine_limits;
 mod engine_losses;
 mod engine_outcomes;
@@ -20,6 +22,7 @@ mod harness;
 mod host_run;
 mod images;
 mod layers;
+mod levels;
 mod machine;
 mod odd_input;
 mod redact;

@@ -32,7 +32,7 @@ fn every_key() {
          tmpfs: 1MiB\n    tmpfs-exec: True\n    nice: 19\n    output: 10kB\n    image: full\n\
          default-profile: huge\n\
          rules:\n  - {path: 'a/**', profile: slow}\n  - {path: b, profile: huge}\n\
-         workers: 7\nresults: out/x\n",
+         workers: 7\nlevel: strict\nnetwork: internal\nresults: out/x\n",
     )
     .unwrap();
     let suite = &config.suite;
@@ -70,6 +70,8 @@ fn every_key() {
     assert_eq!(config.rules.len(), 2);
     assert_eq!(config.rules[1].profile, "huge");
     assert_eq!(config.workers, Workers::Count(7));
+    assert_eq!(config.level, Level::Strict);
+    assert_eq!(config.network, Network::Internal);
     assert_eq!(config.results_path(), Path::new("/p/out/x"));
 }
 

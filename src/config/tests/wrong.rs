@@ -15,7 +15,7 @@ fn keys() {
         (
             "a: 1\n",
             "1: unknown key 'a': known are suite, image, profiles, default-profile, rules, \
-             workers, results",
+             workers, level, network, results",
         ),
         (
             "\nimages: full\n",
@@ -44,7 +44,7 @@ fn keys() {
         (
             "\"x\\e\": 1",
             "1: unknown key 'x\\x1b': known are suite, image, profiles, default-profile, rules, \
-             workers, results",
+             workers, level, network, results",
         ),
         (
             "image: full\nworkers: 1\nimage: full",
@@ -58,7 +58,33 @@ fn keys() {
         (
             "<<: {image: full}",
             "1: unknown key '<<': known are suite, image, profiles, default-profile, rules, \
-             workers, results",
+             workers, level, network, results",
+        ),
+    ]);
+}
+
+#[test]
+fn words() {
+    check(&[
+        (
+            "level: strikt",
+            "1: 'level' is 'strikt': did you mean 'strict'?",
+        ),
+        (
+            "level: high",
+            "1: 'level' is 'high': known are standard, strict, paranoid",
+        ),
+        (
+            "\nnetwork: brige",
+            "2: 'network' is 'brige': did you mean 'bridge'?",
+        ),
+        (
+            "network: host",
+            "1: 'network' is 'host': known are none, internal, bridge",
+        ),
+        (
+            "network: false",
+            "1: 'network' is 'false': write text, in quotes if it looks like a number or a bool",
         ),
     ]);
 }

@@ -1,4 +1,4 @@
-//! What the two builders print, and what it means. Pure.
+//! What the three builders print, and what it means. Pure.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -14,8 +14,10 @@ pub struct Output {
     in_notice: bool,
     /// The classic builder started a container.
     ran: bool,
-    /// BuildKit's steps that would do something, until they turn out to be known.
+    /// Steps of BuildKit's and buildah's that would do something, until they turn out to be known.
     open: HashSet<String>,
+    /// The step that buildah is at: `2/13`.
+    step: String,
 }
 
 impl Output {
@@ -37,6 +39,17 @@ impl Output {
             } else if rest == "CACHED" {
                 self.open.remove(step);
             }
+        }
+        if let Some((step, rest)) = line
+            .strip_prefix("STEP ")
+            .and_then(|rest| rest.split_once(": "))
+        {
+            step.clone_into(&mut self.step);
+            if rest.starts_with("RUN ") || rest.starts_with("COPY ") {
+                self.open.insert(self.step.clone());
+            }
+        } else if line.starts_with("--> Using cache ") {
+            self.open.remove(&self.step);
         }
         if self.last.len() == QUOTED {
             self.last.pop_front();
@@ -96,10 +109,10 @@ fn colour(text: &[u8]) -> Option<usize> {
 
 /// The engine's reason in a failed call's words, without what was said before it.
 pub fn reason(stderr: &str) -> &str {
-    const BEGINNING: &str = "Error response from daemon: ";
-    stderr
-        .rfind(BEGINNING)
-        .map_or(stderr, |at| &stderr[at + BEGINNING.len()..])
+    ["Error response from daemon: ", "; Error: "]
+        .iter()
+        .find_map(|words| Some(&stderr[stderr.rfind(words)? + words.len()..]))
+        .unwrap_or(stderr)
 }
 
 /// Whether a failed pull's words mean that the base is not to be had: no network, no registry, no
@@ -121,6 +134,7 @@ pub fn engine_gone(stderr: &str) -> bool {
             "permission denied while trying to connect",
             "unable to resolve docker endpoint",
             "unable to parse docker host",
+            "unable to connect to podman",
         ]
         .iter()
         .any(|words| lower.contains(words))

@@ -169,6 +169,30 @@ fn the_classic_builder_gets_a_whole_command_line() {
 }
 
 #[test]
+fn podman_builds_in_the_format_that_has_a_health_check() {
+    let fake = Fake::new("exit 1");
+    assert_eq!(builder(&fake.podman(), None).unwrap(), Builder::Buildah);
+    assert!(fake.calls().is_empty());
+    let request = request("/p".into());
+    let arguments = arguments(Builder::Buildah, &request, "a:1", "r:1", Path::new("/c"));
+    assert_eq!(arguments[2], "--format=docker");
+}
+
+#[test]
+fn a_reason_comes_without_what_was_said_before() {
+    for (said, reason) in [
+        (
+            "Trying to pull docker.io/library/alpine:3.23...; Error: initializing source docker://alpine:3.23: no such host",
+            "initializing source docker://alpine:3.23: no such host",
+        ),
+        ("Error response from daemon: denied", "denied"),
+        ("something", "something"),
+    ] {
+        assert_eq!(output::reason(said), reason);
+    }
+}
+
+#[test]
 fn buildkit_is_used_where_it_is_and_not_forbidden() {
     let fake = Fake::new("[ $1 = buildx ]");
     let builder = |wish: Option<&str>| builder(&fake.docker(), wish.map(OsStr::new)).unwrap();
@@ -271,6 +295,12 @@ fn a_cached_build_is_told_from_a_real_one() {
         "Step 2/3 : FROM a\n ---> 1\nStep 3/3 : RUN x\n ---> Using cache\n ---> 2"
     ));
     assert!(!cached("Step 3/3 : RUN x\n ---> Running in 0123\n ---> 2"));
+    assert!(cached(
+        "STEP 1/3: FROM a\nSTEP 2/3: RUN x\n--> Using cache 0123\n--> 0123\nSTEP 3/3: USER 1\n--> 4567\nCOMMIT b"
+    ));
+    assert!(!cached(
+        "STEP 1/3: FROM a\nSTEP 2/3: RUN x\n--> Using cache 0123\n--> 0123\nSTEP 3/3: COPY bin/ /\n--> 4567"
+    ));
     assert!(cached(
         "#5 [1/2] FROM a\n#5 DONE 0.0s\n#6 [2/2] RUN x\n#6 CACHED"
     ));

@@ -15,7 +15,7 @@ pub(in crate::engine) fn not_started(argv: &[OsString], error: &io::Error) -> En
     match error.kind() {
         io::ErrorKind::NotFound => EngineError::Unavailable {
             message: format!("the program `{program}` was not found in PATH"),
-            hint: "install Docker Engine 20.10 or newer, or put its program into PATH".into(),
+            hint: "install it (Docker Engine 20.10, podman 3.0, or newer), or put its program into PATH".into(),
         },
         _ => EngineError::Unavailable {
             message: format!("the program `{program}` cannot be started: {error}"),
@@ -72,7 +72,13 @@ pub(in crate::engine) fn one_line(stderr: &[u8]) -> String {
     for line in stderr.split(|&byte| byte == b'\n') {
         let line = line.trim_ascii();
         let line = line.strip_prefix(b"docker: ").unwrap_or(line);
-        let help = [&b"See 'docker"[..], b"Run 'docker", b"Usage:"];
+        let help = [
+            &b"See 'docker"[..],
+            b"Run 'docker",
+            b"See 'podman",
+            b"Try 'podman",
+            b"Usage:",
+        ];
         let help = help.iter().any(|words| line.starts_with(words));
         if !line.is_empty() && !help {
             lines.push(escape(line));

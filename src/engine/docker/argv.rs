@@ -1,4 +1,5 @@
-//! A container's spec as `docker run …`. Pure, and the one place that knows docker's options.
+//! A container's spec as `docker run …` or `podman run …`. Pure, and the one place that knows the
+//! options of both.
 //!
 //! Every option and its value are one argument, `--option=value`, and the image's reference is
 //! checked: so no string of a spec can become an option, whatever it begins with. Docker takes text,
@@ -7,9 +8,10 @@
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-use super::super::{Bind, ContainerSpec, EngineError, Tmpfs};
+use super::super::{Bind, ContainerSpec, EngineError, Owner, Tmpfs};
+use super::flavour::Flavour;
 use super::mounts::Mount;
-use crate::model::{ByteText, escape};
+use crate::model::{ByteText, Network, escape};
 
 /// How this command line says that what is mounted below a bind's source stays outside. Docker 25
 /// brought the new way, docker 29 removed the old one.
@@ -21,6 +23,19 @@ pub enum AloneOption {
     New,
 }
 
+/// What a command line depends on, apart from the container.
+#[derive(Clone, Copy, Debug)]
+pub struct Dialect<'a> {
+    /// Whose it is.
+    pub flavour: Flavour,
+    /// Its word for a bind alone.
+    pub alone: AloneOption,
+    /// The file with the list of system calls.
+    pub seccomp: &'a Path,
+    /// See [`Flavour::process_limit`].
+    pub processes: Option<u64>,
+}
+
 /// The arguments after the program: `run …`.
 ///
 /// # Errors
@@ -28,9 +43,9 @@ pub enum AloneOption {
 pub fn run(
     spec: &ContainerSpec,
     mounts: &[Mount],
-    alone: AloneOption,
-    seccomp: &Path,
+    dialect: Dialect,
 ) -> Result<Vec<OsString>, EngineError> {
+    let Dialect { flavour, alone, .. } = dialect;
     let hardening = &spec.hardening;
     let mut arguments = Arguments(vec!["run".into(), "--rm".into(), "--interactive".into()]);
     if spec.terminal {
@@ -38,16 +53,34 @@ pub fn run(
     }
     // The launcher decides what a signal means for its containers.
     arguments.flag("--sig-proxy=false");
-    arguments.option("--name", name(&spec.name)?);
+    arguments.option("--name", name("container name", &spec.name)?);
     for (key, value) in spec.owner.labels() {
         arguments.option("--label", format!("{key}={value}"));
     }
     arguments.flag("--pull=never");
-    if hardening.no_network {
-        arguments.flag("--network=none");
+    match hardening.network {
+        Network::None => arguments.flag("--network=none"),
+        Network::Internal => {
+            let network = spec.owner.network_name();
+            arguments.option("--network", name("network name", &network)?);
+            // An engine before 23.0.11 passes questions for names on through the host, from inside
+            // an internal network too: here they end.
+            arguments.flag("--dns=0.0.0.0");
+        }
+        Network::Bridge => arguments.flag("--network=bridge"),
     }
     if hardening.read_only_root {
         arguments.flag("--read-only");
+        if flavour.read_only_brings_tmpfs() {
+            arguments.flag("--read-only-tmpfs=false");
+        }
+    }
+    if flavour.can_ignore_volumes() {
+        arguments.flag("--image-volume=ignore");
+    }
+    if flavour.passes_surroundings() {
+        arguments.flag("--http-proxy=false");
+        arguments.flag("--sdnotify=ignore");
     }
     if hardening.drop_capabilities {
         arguments.flag("--cap-drop=ALL");
@@ -55,8 +88,11 @@ pub fn run(
     if hardening.no_new_privileges {
         arguments.flag("--security-opt=no-new-privileges:true");
     }
+    if flavour.labels_processes() {
+        arguments.flag("--security-opt=label=disable");
+    }
     let mut profile = OsString::from("seccomp=");
-    profile.push(seccomp);
+    profile.push(dialect.seccomp);
     arguments.option("--security-opt", profile);
     let (user, group) = hardening.user;
     arguments.option("--user", format!("{user}:{group}"));
@@ -77,8 +113,17 @@ pub fn run(
     if hardening.no_core_files {
         arguments.flag("--ulimit=core=0:0");
     }
-    for place in &spec.tmpfs {
-        arguments.option("--tmpfs", tmpfs(place, hardening.user)?);
+    if let Some(count) = dialect.processes {
+        arguments.option("--ulimit", format!("nproc={count}:{count}"));
+    }
+    let shm = flavour.needs_own_shm().then(|| Tmpfs {
+        target: "/dev/shm".into(),
+        size_bytes: spec.shm_bytes,
+        inodes: 0,
+        exec: false,
+    });
+    for place in spec.tmpfs.iter().chain(&shm) {
+        arguments.option("--tmpfs", tmpfs(place, hardening.user, flavour)?);
     }
     for mount in mounts {
         arguments.option("--mount", bind(&mount.bind, mount.alone.then_some(alone))?);
@@ -89,6 +134,9 @@ pub fn run(
     arguments.flag("--no-healthcheck");
     arguments.flag("--restart=no");
     arguments.flag("--stop-timeout=2");
+    if flavour.removes_with_stop_signal() {
+        arguments.flag("--stop-signal=KILL");
+    }
     arguments.flag("--hostname=docker-test");
     for (key, value) in &hardening.sysctls {
         arguments.option("--sysctl", format!("{key}={value}"));
@@ -111,6 +159,25 @@ pub fn run(
     Ok(arguments.0)
 }
 
+/// The arguments after the program that make the network of this owner's run: nobody is to be
+/// reached through it, neither the host nor a neighbour.
+///
+/// # Errors
+/// Its name cannot be given to docker as it is.
+pub fn make_network(owner: &Owner) -> Result<Vec<OsString>, EngineError> {
+    let mut arguments = Arguments(vec!["network".into(), "create".into()]);
+    arguments.flag("--internal");
+    for option in ["inhibit_ipv4=true", "enable_icc=false"] {
+        arguments.option("--opt", format!("com.docker.network.bridge.{option}"));
+    }
+    for (key, value) in owner.labels() {
+        arguments.option("--label", format!("{key}={value}"));
+    }
+    let network = owner.network_name();
+    arguments.0.push(name("network name", &network)?.into());
+    Ok(arguments.0)
+}
+
 struct Arguments(Vec<OsString>);
 
 impl Arguments {
@@ -126,7 +193,7 @@ impl Arguments {
     }
 }
 
-fn name(name: &str) -> Result<&str, EngineError> {
+fn name<'a>(what: &str, name: &'a str) -> Result<&'a str, EngineError> {
     let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
     if name.len() >= 2
         && name.starts_with(|c: char| c.is_ascii_alphanumeric())
@@ -135,7 +202,7 @@ fn name(name: &str) -> Result<&str, EngineError> {
         Ok(name)
     } else {
         Err(refused(
-            "container name",
+            what,
             OsStr::new(name),
             "it is not made of letters, digits, `_`, `.` and `-`",
         ))
@@ -171,16 +238,16 @@ fn cpus(cpus: f64) -> Result<String, EngineError> {
 
 /// The user owns it: runc 1.1 gives it the mode of the image's folder, which another user may not
 /// be able to write.
-fn tmpfs(place: &Tmpfs, (user, group): (u32, u32)) -> Result<String, EngineError> {
+fn tmpfs(place: &Tmpfs, user: (u32, u32), flavour: Flavour) -> Result<String, EngineError> {
     let target = absolute("tmpfs", &place.target)?;
     if target.contains(':') {
         return Err(refused("tmpfs", OsStr::new(target), "it has a colon"));
     }
     Ok(format!(
-        "{target}:rw,nosuid,nodev,{},size={},nr_inodes={},mode=1777,uid={user},gid={group}",
+        "{target}:rw,nosuid,nodev,{},size={},{}",
         if place.exec { "exec" } else { "noexec" },
         place.size_bytes,
-        place.inodes,
+        flavour.tmpfs_owner(place, user),
     ))
 }
 
@@ -207,9 +274,18 @@ fn bind(bind: &Bind, alone: Option<AloneOption>) -> Result<String, EngineError> 
     Ok(fields.join(","))
 }
 
+/// Whether a path must be quoted in a comma-separated list.
+pub fn needs_quotes(path: &Path) -> bool {
+    path.to_str().is_some_and(is_special)
+}
+
+fn is_special(field: &str) -> bool {
+    field.contains([',', '"', '\n', '\r'])
+}
+
 /// A field of a comma-separated list, quoted as RFC 4180 has it where it must be.
 fn csv_field(field: &str) -> String {
-    if field.contains([',', '"', '\n', '\r']) {
+    if is_special(field) {
         format!("\"{}\"", field.replace('"', "\"\""))
     } else {
         field.into()
@@ -254,10 +330,11 @@ fn text<'a>(what: &str, value: &'a OsStr) -> Result<&'a str, EngineError> {
     }
 }
 
-fn refused(what: &str, value: &OsStr, reason: &str) -> EngineError {
+/// The error of a string that no command line can carry as it is.
+pub fn refused(what: &str, value: &OsStr, reason: &str) -> EngineError {
     use std::os::unix::ffi::OsStrExt;
     EngineError::Other(format!(
-        "the {what} `{}` cannot be given to docker: {reason}",
+        "the {what} `{}` cannot be given to the engine: {reason}",
         escape(value.as_bytes())
     ))
 }

@@ -26,7 +26,7 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 /// The engine's clock may differ from ours by this much.
 const CLOCK_SKEW: Duration = Duration::from_secs(60);
 
-/// A container of docker's.
+/// A container of docker's or podman's.
 pub struct DockerContainer {
     docker: Docker,
     name: String,
@@ -72,30 +72,28 @@ impl DockerContainer {
         // The engine hangs. Its stdin ends with the command line: the worker exits by itself.
         kill_group(&run.handle);
         Err(killed.err().unwrap_or_else(|| EngineError::Timeout {
-            command: format!("docker rm --force -- {}", self.name),
+            command: self.removal(),
             limit: AFTER_KILL,
         }))
+    }
+
+    /// The call that removes it, for people.
+    fn removal(&self) -> String {
+        format!("{} rm --force -- {}", self.docker.flavour.word(), self.name)
     }
 
     /// What the engine remembers of this container.
     fn record(&self, run: &Running) -> Result<Record, EngineError> {
         let since = stamp(run.since.checked_sub(CLOCK_SKEW).unwrap_or(UNIX_EPOCH));
         let ask = |until: SystemTime| {
-            let call = self.docker.call([
-                "events",
-                "--since",
-                &since,
-                "--until",
-                &stamp(until),
-                "--filter",
-                "type=container",
-                "--filter",
-                &format!("container={}", self.name),
-                "--format",
-                "{{json .}}",
-            ]);
+            let arguments = self
+                .docker
+                .flavour
+                .events(&self.name, &since, &stamp(until));
+            let call = self.docker.call(arguments);
             let answer = self.docker.run(&call)?;
-            Record::parse(&answer, &self.name).map_err(|line| call.garbage(&line))
+            Record::parse(self.docker.flavour, &answer, &self.name)
+                .map_err(|line| call.garbage(&line))
         };
         let now = SystemTime::now();
         let record = ask(now)?;
@@ -158,7 +156,7 @@ impl Container for DockerContainer {
             }
             if Instant::now() > deadline {
                 return Err(EngineError::Timeout {
-                    command: format!("docker rm --force -- {}", self.name),
+                    command: self.removal(),
                     limit: self.docker.limit,
                 });
             }
@@ -182,12 +180,14 @@ impl Container for DockerContainer {
             return Ending::Exited(0);
         }
         let stderr = run.stderr.finish();
-        let error = diagnose::explain(failed(&self.argv, status, &stderr));
+        let error = self.docker.explain(failed(&self.argv, status, &stderr));
         let Some(code) = status.code() else {
             // Somebody killed the command line; the worker's stdin ended with it.
             return Ending::EngineGone(error);
         };
-        if diagnose::not_there(&one_line(&stderr)) && !run.heard.load(Ordering::Relaxed) {
+        if diagnose::not_there(self.docker.flavour, &one_line(&stderr))
+            && !run.heard.load(Ordering::Relaxed)
+        {
             return Ending::NeverStarted(error);
         }
         match self.record(run) {
@@ -216,7 +216,7 @@ fn ended(run: &Running, patience: Duration) -> Result<Option<ExitStatus>, Engine
         // Beyond a year the sum with the clock could overflow.
         .wait_timeout(patience.min(Duration::from_secs(365 * 24 * 3600)))
         .map(|output| output.map(|output| output.status))
-        .map_err(|error| EngineError::Other(format!("cannot wait for docker: {error}")))
+        .map_err(|error| EngineError::Other(format!("cannot wait for the engine: {error}")))
 }
 
 /// A time as docker takes it: seconds since 1970 with nine decimals.

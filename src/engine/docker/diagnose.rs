@@ -1,9 +1,10 @@
-//! What docker's own words mean, and what to do about it. Pure.
+//! What an engine's own words mean, and what to do about it. Pure.
 //!
 //! No call asks the engine for its health beforehand: that would cost every run. A call that fails
 //! is diagnosed instead.
 
 use super::super::EngineError;
+use super::Flavour;
 
 /// Words of docker's, what they mean, and the way out. The first line that fits counts.
 const KNOWN: &[(&[&str], &str)] = &[
@@ -55,39 +56,85 @@ const KNOWN: &[(&[&str], &str)] = &[
     ),
 ];
 
+/// Words of podman's. What it needs of the machine comes first, as above.
+const KNOWN_TO_PODMAN: &[(&[&str], &str)] = &[
+    (
+        &[
+            "no subuid ranges",
+            "no subgid ranges",
+            "newuidmap",
+            "newgidmap",
+            "insufficient UIDs or GIDs",
+        ],
+        "podman without root needs ranges of user ids: install uidmap, and `sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $USER`",
+    ),
+    (
+        &["unable to connect to Podman", "Cannot connect to Podman"],
+        "start its service, or unset CONTAINER_HOST; check `podman system connection list`",
+    ),
+    (
+        &[
+            "default OCI runtime",
+            "could not find \"conmon\"",
+            "could not find a working conmon",
+        ],
+        "install crun or runc, and conmon; `podman info` tells what it finds",
+    ),
+    (
+        &["image not known", "no such image"],
+        "`docker-test build` makes our images; any other must be there: nothing is pulled by itself",
+    ),
+    (
+        &["unknown flag", "unrecognized command"],
+        "docker-test needs podman 3.0 or newer",
+    ),
+    (
+        &["setting rlimit"],
+        "podman asks for more open files or processes than it may have here: lower `open-files`, or raise the limits of the shell that starts docker-test",
+    ),
+];
+
 /// The words that mean that the engine itself is not there.
 const NOT_THERE: usize = 3;
 
-/// Gives a failed call its meaning, where docker's words are known.
-pub fn explain(error: EngineError) -> EngineError {
+/// Gives a failed call its meaning, where the engine's words are known.
+pub fn explain(flavour: Flavour, error: EngineError) -> EngineError {
     let EngineError::Failed { stderr, .. } = &error else {
         return error;
     };
-    match known(stderr) {
-        Some(index) => EngineError::Unavailable {
-            message: format!("docker: {stderr}"),
-            hint: KNOWN[index].1.into(),
+    match known(flavour, stderr) {
+        Some((_, hint)) => EngineError::Unavailable {
+            message: format!("{}: {stderr}", flavour.word()),
+            hint: hint.into(),
         },
         None => error,
     }
 }
 
 /// Whether the engine's words say that it is not there or does not let us in.
-pub fn not_there(stderr: &str) -> bool {
-    known(stderr).is_some_and(|index| index < NOT_THERE)
+pub fn not_there(flavour: Flavour, stderr: &str) -> bool {
+    known(flavour, stderr).is_some_and(|(index, _)| index < NOT_THERE)
 }
 
 /// Whether the engine's words say that there is no such container or image.
 pub fn no_such(stderr: &str, noun: &str) -> bool {
-    stderr
-        .to_ascii_lowercase()
-        .contains(&format!("no such {noun}"))
+    let stderr = stderr.to_ascii_lowercase();
+    [format!("no such {noun}"), format!("{noun} not known")]
+        .iter()
+        .any(|words| stderr.contains(words))
 }
 
-fn known(stderr: &str) -> Option<usize> {
-    KNOWN
-        .iter()
-        .position(|(words, _)| words.iter().any(|word| stderr.contains(word)))
+/// The line that fits, and its way out.
+fn known(flavour: Flavour, stderr: &str) -> Option<(usize, &'static str)> {
+    let table = match flavour {
+        Flavour::Docker => KNOWN,
+        Flavour::Podman => KNOWN_TO_PODMAN,
+    };
+    let fits = |words: &[&str]| words.iter().any(|word| stderr.contains(word));
+    let line = |(index, (words, hint)): (usize, &(&[&str], &'static str))| {
+        fits(words).then_some((index, *hint))
+    };
+    table.iter().enumerate().find_map(line)
 }
 
 #[cfg(test)]
@@ -95,11 +142,14 @@ mod tests {
     use super::*;
 
     fn explained(stderr: &str) -> EngineError {
-        explain(EngineError::Failed {
-            command: "docker run".into(),
-            status: "exit status 125".into(),
-            stderr: stderr.into(),
-        })
+        explain(
+            Flavour::Docker,
+            EngineError::Failed {
+                command: "docker run".into(),
+                status: "exit status 125".into(),
+                stderr: stderr.into(),
+            },
+        )
     }
 
     #[test]
@@ -148,8 +198,50 @@ mod tests {
                 }
                 other => panic!("{other}"),
             }
-            assert_eq!(not_there(stderr), gone, "{stderr}");
+            assert_eq!(not_there(Flavour::Docker, stderr), gone, "{stderr}");
         }
+    }
+
+    #[test]
+    fn podmans_words_get_its_own_way_out() {
+        for (stderr, hint, gone) in [
+            (
+                "Error: cannot set up namespace using \"/usr/bin/newuidmap\": exec: \"newuidmap\": executable file not found in $PATH",
+                "uidmap",
+                true,
+            ),
+            (
+                "Cannot connect to Podman. Please verify your connection to the Linux system using `podman system connection list`",
+                "CONTAINER_HOST",
+                true,
+            ),
+            (
+                "Error: nosuch:1: image not known",
+                "docker-test build",
+                false,
+            ),
+            ("Error: unknown flag: --image-volume", "3.0", false),
+            (
+                "Error: runc: runc create failed: unable to start container process: error during container init: error setting rlimits for ready process: error setting rlimit type 7: operation not permitted: OCI permission denied",
+                "open-files",
+                false,
+            ),
+        ] {
+            let error = EngineError::Failed {
+                command: "podman run".into(),
+                status: "exit status 125".into(),
+                stderr: stderr.into(),
+            };
+            match explain(Flavour::Podman, error) {
+                EngineError::Unavailable { message, hint: way } => {
+                    assert_eq!(message, format!("podman: {stderr}"));
+                    assert!(way.contains(hint), "{way}");
+                }
+                other => panic!("{other}"),
+            }
+            assert_eq!(not_there(Flavour::Podman, stderr), gone, "{stderr}");
+        }
+        assert!(no_such("Error: a:1: image not known", "image"));
     }
 
     #[test]

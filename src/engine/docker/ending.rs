@@ -1,4 +1,4 @@
-//! How a container ended, from docker's exit status and its record of events. Pure.
+//! How a container ended, from the command line's exit status and its record of events. Pure.
 //!
 //! An exit status is not enough: 137 is an exit, the kernel's OOM killer, `docker kill` and a
 //! daemon that stops; 125 is an exit, a missing image and a lost daemon. `--rm` leaves nothing to
@@ -7,6 +7,7 @@
 use serde_json::Value;
 
 use super::super::{Ending, EngineError};
+use super::Flavour;
 
 /// What the events say of one container.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,50 +26,98 @@ pub struct Record {
 }
 
 impl Record {
-    /// Reads the lines of `docker events --format '{{json .}}'`. Lines of other containers are
+    /// Reads the lines that [`Flavour::events`] asks for. Lines of other containers are
     /// passed over: docker's filter takes a name for a prefix.
     ///
     /// # Errors
     /// A line that is no event, quoted.
-    pub fn parse(lines: &[u8], name: &str) -> Result<Record, Vec<u8>> {
+    pub fn parse(flavour: Flavour, lines: &[u8], name: &str) -> Result<Record, Vec<u8>> {
         let mut record = Record::default();
         for line in lines.split(|&byte| byte == b'\n') {
             if !line.trim_ascii().is_empty() {
-                record.take(line, name).ok_or_else(|| line.to_vec())?;
+                let event = match flavour {
+                    Flavour::Docker => docker_event(line),
+                    Flavour::Podman => podman_event(line),
+                };
+                let (who, happened) = event.ok_or_else(|| line.to_vec())?;
+                if who == name {
+                    record.take(happened);
+                }
             }
         }
         Ok(record)
     }
 
-    fn take(&mut self, line: &[u8], name: &str) -> Option<()> {
-        let event: Value = serde_json::from_slice(line).ok()?;
-        let action = event.get("Action")?.as_str()?;
-        let attributes = event.get("Actor")?.get("Attributes")?;
-        if event.get("Type")?.as_str()? != "container" || attributes.get("name")?.as_str()? != name
-        {
-            return Some(());
-        }
-        match action {
+    fn take(&mut self, happened: Happened) {
+        match happened {
             // An earlier container had the name.
-            "create" => {
+            Happened::Create => {
                 *self = Record {
                     created: true,
                     ..Record::default()
                 }
             }
-            "start" => self.started = true,
-            "oom" => self.oom = true,
-            "kill" => self.killed |= ends(attributes.get("signal")?.as_str()?.parse().ok()?),
-            "die" => self.exit = Some(attributes.get("exitCode")?.as_str()?.parse().ok()?),
-            _ => {}
+            Happened::Start => self.started = true,
+            Happened::Oom => self.oom = true,
+            Happened::Kill => self.killed = true,
+            Happened::Die(status) => self.exit = Some(status),
+            Happened::Other => {}
         }
-        Some(())
     }
 
     /// Whether it says how the container ended, or that it never ran.
     pub fn is_complete(&self) -> bool {
         self.exit.is_some() || (self.created && !self.started)
     }
+}
+
+/// What an event says.
+enum Happened {
+    Create,
+    Start,
+    Oom,
+    Kill,
+    Die(i32),
+    Other,
+}
+
+/// Whose event a line of docker's is, and what it says.
+fn docker_event(line: &[u8]) -> Option<(String, Happened)> {
+    let event: Value = serde_json::from_slice(line).ok()?;
+    let action = event.get("Action")?.as_str()?;
+    let attributes = event.get("Actor")?.get("Attributes")?;
+    if event.get("Type")?.as_str()? != "container" {
+        return Some((String::new(), Happened::Other));
+    }
+    let number = |key| attributes.get(key)?.as_str()?.parse::<i32>().ok();
+    let happened = match action {
+        "create" => Happened::Create,
+        "start" => Happened::Start,
+        "oom" => Happened::Oom,
+        "kill" if ends(number("signal")?) => Happened::Kill,
+        "die" => Happened::Die(number("exitCode")?),
+        _ => Happened::Other,
+    };
+    Some((attributes.get("name")?.as_str()?.to_owned(), happened))
+}
+
+/// The same for podman, which tells neither the signal of a kill, nor the kernel's OOM killer, nor a
+/// status of 0, nor a removal's kill.
+fn podman_event(line: &[u8]) -> Option<(String, Happened)> {
+    let event: Value = serde_json::from_slice(line).ok()?;
+    let status = event.get("Status")?.as_str()?;
+    if event.get("Type")?.as_str()? != "container" {
+        return Some((String::new(), Happened::Other));
+    }
+    let happened = match (status, event.get("ContainerExitCode")) {
+        ("create", _) => Happened::Create,
+        ("start", _) => Happened::Start,
+        ("kill", _) => Happened::Kill,
+        ("died", None) => Happened::Die(0),
+        ("died", Some(code)) => Happened::Die(code.as_i64()?.try_into().ok()?),
+        _ => Happened::Other,
+    };
+    Some((event.get("Name")?.as_str()?.to_owned(), happened))
 }
 
 /// Signals that are sent to end something; others are for the program to understand.
@@ -114,7 +163,7 @@ mod tests {
     const EVENTS: &str = include_str!("events.jsonl");
 
     fn record(name: &str) -> Record {
-        Record::parse(EVENTS.as_bytes(), name).unwrap()
+        Record::parse(Flavour::Docker, EVENTS.as_bytes(), name).unwrap()
     }
 
     fn ending(name: &str, status: i32, heard: bool, killed_by_us: bool) -> String {
@@ -138,6 +187,48 @@ mod tests {
         assert_eq!(ending("dtp-stop", 5, true, false), "Removed");
     }
 
+    /// As podman 4.3 prints them, for runs of the same names.
+    const PODMAN_EVENTS: &str = include_str!("podman-events.jsonl");
+
+    #[test]
+    fn podman_tells_an_exit_and_a_kill_and_no_more() {
+        let record = |name| Record::parse(Flavour::Podman, PODMAN_EVENTS.as_bytes(), name).unwrap();
+        let ending = |name, status| {
+            let run = Run {
+                status,
+                heard: true,
+                killed_by_us: false,
+            };
+            let error = EngineError::Other(String::new());
+            format!("{:?}", conclude(run, &record(name), error))
+        };
+        assert_eq!(ending("dtp-exit", 3), "Exited(3)");
+        assert_eq!(ending("dtp-exit0", 4), "Exited(4)");
+        assert_eq!(ending("dtp-kill", 137), "Removed");
+        for unknown in ["dtp-oom", "dtp-rm"] {
+            assert_eq!(ending(unknown, 137), "Exited(137)");
+        }
+        assert_eq!(ending("dtp-stop", 5), "Exited(5)");
+        let never = record("dtp-never");
+        assert!(never.created && !never.started && never.is_complete());
+        assert_eq!(record("dtp"), Record::default());
+    }
+
+    #[test]
+    fn podman_leaves_a_status_of_0_out() {
+        let line = r#"{"Name":"x","Status":"died","Type":"container"}"#;
+        let record = Record::parse(Flavour::Podman, line.as_bytes(), "x").unwrap();
+        assert_eq!(record.exit, Some(0));
+        for garbage in [
+            "{}",
+            "[]",
+            r#"{"Name":"x","Status":"died","Type":"container","ContainerExitCode":"x"}"#,
+        ] {
+            let read = Record::parse(Flavour::Podman, garbage.as_bytes(), "x");
+            assert_eq!(read, Err(garbage.as_bytes().to_vec()));
+        }
+    }
+
     #[test]
     fn our_own_kill_is_nobody_elses() {
         assert_eq!(ending("dtp-kill", 137, true, true), "Exited(137)");
@@ -156,7 +247,7 @@ mod tests {
     #[test]
     fn a_status_of_docker_may_be_the_programs_own() {
         let line = r#"{"Type":"container","Action":"die","Actor":{"Attributes":{"exitCode":"125","name":"x"}},"new":[]}"#;
-        let record = Record::parse(line.as_bytes(), "x").unwrap();
+        let record = Record::parse(Flavour::Docker, line.as_bytes(), "x").unwrap();
         let run = Run {
             status: 125,
             heard: true,
@@ -187,14 +278,23 @@ mod tests {
     fn an_earlier_container_of_the_name_does_not_count() {
         let create =
             r#"{"Type":"container","Action":"create","Actor":{"Attributes":{"name":"dtp-kill"}}}"#;
-        let record = Record::parse(format!("{EVENTS}{create}\n").as_bytes(), "dtp-kill").unwrap();
+        let record = Record::parse(
+            Flavour::Docker,
+            format!("{EVENTS}{create}\n").as_bytes(),
+            "dtp-kill",
+        )
+        .unwrap();
         assert!(record.created && !record.started && !record.killed && record.exit.is_none());
     }
 
     #[test]
     fn a_signal_that_ends_nothing_is_no_kill() {
         let line = r#"{"Type":"container","Action":"kill","Actor":{"Attributes":{"signal":"10","name":"x"}}}"#;
-        assert!(!Record::parse(line.as_bytes(), "x").unwrap().killed);
+        assert!(
+            !Record::parse(Flavour::Docker, line.as_bytes(), "x")
+                .unwrap()
+                .killed
+        );
     }
 
     #[test]
@@ -207,7 +307,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn no_line_panics(text in "\\PC{0,80}|[{}\\[\\]\":,a-zA-Z0-9\n]{0,80}") {
-            let _ = Record::parse(text.as_bytes(), "x");
+            let _ = Record::parse(Flavour::Docker, text.as_bytes(), "x");
         }
     }
 
@@ -223,7 +323,7 @@ mod tests {
         ] {
             let text = format!("{}\n{line}\n", EVENTS.lines().next().unwrap());
             assert_eq!(
-                Record::parse(text.as_bytes(), "x"),
+                Record::parse(Flavour::Docker, text.as_bytes(), "x"),
                 Err(line.as_bytes().to_vec())
             );
         }

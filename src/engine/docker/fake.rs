@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Docker;
+use super::{Docker, Flavour};
 use crate::engine::{ContainerSpec, Hardening, Owner, SeccompProfile};
 
 /// A program that records its calls and plays a shell script as its answer.
@@ -25,6 +25,14 @@ impl Fake {
     /// An engine that calls it, with time enough for a slow machine.
     pub fn docker(&self) -> Docker {
         self.docker_within(Duration::from_secs(60))
+    }
+
+    /// The same, with podman's ways.
+    pub fn podman(&self) -> Docker {
+        Docker {
+            flavour: Flavour::Podman,
+            ..self.docker()
+        }
     }
 
     /// An engine that calls it, with this deadline.

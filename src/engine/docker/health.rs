@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::super::call::one_line;
 use super::super::{EngineError, Health};
-use super::{Docker, diagnose};
+use super::Docker;
 
 /// A host that does not answer at all would be waited for until TCP gives up.
 const UNREACHABLE: Duration = Duration::from_secs(2);
@@ -49,7 +49,7 @@ pub fn health(docker: &Docker) -> Result<Health, EngineError> {
     if let Some(error) = info.server_errors.iter().flatten().next() {
         let stderr = one_line(error.as_bytes());
         return Err(tried(
-            diagnose::explain(call.failed(answer.status, stderr.as_bytes())),
+            docker.explain(call.failed(answer.status, stderr.as_bytes())),
             &endpoint,
         ));
     }
@@ -102,7 +102,7 @@ fn tried(error: EngineError, endpoint: &str) -> EngineError {
 /// # Errors
 /// It is not there, may not be used, or does not answer in time.
 pub fn version(docker: &Docker) -> Result<String, EngineError> {
-    let call = docker.call(["version", "--format", "{{.Server.Version}}"]);
+    let call = docker.call(docker.flavour().version());
     let answer = docker.run(&call)?;
     match std::str::from_utf8(&answer).map(str::trim) {
         Ok(version) if !version.is_empty() && !version.contains(['\n', ' ']) => {
@@ -112,14 +112,26 @@ pub fn version(docker: &Docker) -> Result<String, EngineError> {
     }
 }
 
+/// Whether nothing leads the command line away from docker's own socket.
+pub fn default_socket() -> bool {
+    settings(|host, context, config| {
+        host.is_none() && decide_local(None, context, config) == Some(true)
+    })
+}
+
 /// Whether the engine is on this machine, where that is plain without a call of the command line.
 pub fn known_local() -> Option<bool> {
+    settings(decide_local)
+}
+
+/// DOCKER_HOST, whether DOCKER_CONTEXT is set, and the text of docker's config.json.
+fn settings<T>(decide: impl Fn(Option<&str>, bool, Option<&[u8]>) -> T) -> T {
     let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     let folder = variable("DOCKER_CONFIG").map(PathBuf::from);
     let folder = folder.or_else(|| Some(PathBuf::from(variable("HOME")?).join(".docker")));
     let config = folder.and_then(|folder| std::fs::read(folder.join("config.json")).ok());
     let host = variable("DOCKER_HOST").map(|host| host.to_string_lossy().into_owned());
-    decide_local(
+    decide(
         host.as_deref(),
         variable("DOCKER_CONTEXT").is_some(),
         config.as_deref(),

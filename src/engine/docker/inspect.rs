@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::super::call::{Answer, Call, one_line};
 use super::super::spec::LABEL;
 use super::super::{EngineError, Found, FoundImage, Image, Owner};
-use super::{Docker, argv, diagnose};
+use super::{Docker, Flavour, argv, diagnose};
 
 /// Labels that say whose a container is, in the order of the columns asked for.
 const OWNER: [&str; 4] = ["run", "boot", "pid", "pid-start"];
@@ -16,21 +16,27 @@ const OWNER: [&str; 4] = ["run", "boot", "pid", "pid-start"];
 /// # Errors
 /// The engine does not answer, or not as it should.
 pub fn containers(docker: &Docker) -> Result<Vec<Found>, EngineError> {
+    owned(docker, &["ps", "--all"], "Names")
+}
+
+/// The networks that carry our labels.
+///
+/// # Errors
+/// The engine does not answer, or not as it should.
+pub fn networks(docker: &Docker) -> Result<Vec<Found>, EngineError> {
+    owned(docker, &["network", "ls"], "Name")
+}
+
+/// What a listing shows of those that carry our labels; `name` is the column of their names.
+fn owned(docker: &Docker, listing: &[&str], name: &str) -> Result<Vec<Found>, EngineError> {
     let filter = format!("label={LABEL}.run");
-    let mut columns = "[{{json .ID}},{{json .Names}}".to_string();
+    let mut columns = format!("[{{{{json .ID}}}},{{{{json .{name}}}}}");
     for key in OWNER {
         columns.push_str(&format!(",{{{{json (.Label \"{LABEL}.{key}\")}}}}"));
     }
     columns.push(']');
-    let call = docker.call([
-        "ps",
-        "--all",
-        "--no-trunc",
-        "--filter",
-        &filter,
-        "--format",
-        &columns,
-    ]);
+    let options = ["--no-trunc", "--filter", &filter, "--format", &columns];
+    let call = docker.call(listing.iter().copied().chain(options));
     rows(&call, &docker.run(&call)?, |columns: [String; 6]| {
         let [id, name, labels @ ..] = columns;
         let labels: BTreeMap<String, String> = OWNER
@@ -66,16 +72,39 @@ pub fn remove_container(docker: &Docker, id: &str) -> Result<bool, EngineError> 
     }
 }
 
+/// Removes a network; one that is gone already is no error.
+///
+/// # Errors
+/// The engine refuses, as it does while a container has it, or does not answer in time.
+pub fn remove_network(docker: &Docker, id: &str) -> Result<(), EngineError> {
+    let call = docker.call(["network", "rm", "--", id]);
+    let answer = call.answer()?;
+    let stderr = one_line(&answer.stderr);
+    let gone = || {
+        diagnose::no_such(&stderr, "network") || stderr.contains(&format!("network {id} not found"))
+    };
+    if answer.status.success() || gone() {
+        Ok(())
+    } else {
+        Err(docker.failed(&call, &answer))
+    }
+}
+
 /// Looks up an image.
 ///
 /// # Errors
 /// The engine does not answer, or not as it should.
 pub fn image(docker: &Docker, reference: &str) -> Result<Option<Image>, EngineError> {
+    // Podman calls it so, and leaves its kind out.
+    let columns = match docker.flavour() {
+        Flavour::Docker => "[{{json .Id}},{{json .Size}}]",
+        Flavour::Podman => "[{{json .ID}},{{json .Size}}]",
+    };
     let call = docker.call([
         "image",
         "inspect",
         "--format",
-        "[{{json .Id}},{{json .Size}}]",
+        columns,
         "--",
         argv::image(reference)?,
     ]);
@@ -84,6 +113,11 @@ pub fn image(docker: &Docker, reference: &str) -> Result<Option<Image>, EngineEr
         return absent(docker, &call, &answer).map(|()| None);
     }
     let found = rows(&call, &answer.stdout, |(id, size_bytes): (String, u64)| {
+        let id = if is_hex_id(&id) {
+            format!("sha256:{id}")
+        } else {
+            id
+        };
         is_image_id(&id).then_some(Image { id, size_bytes })
     })?;
     match <[Image; 1]>::try_from(found) {
@@ -115,6 +149,8 @@ pub fn images(docker: &Docker) -> Result<Vec<FoundImage>, EngineError> {
     Ok(all
         .into_iter()
         .filter_map(|(id, repository, tag)| {
+            // Where podman puts names that have no registry.
+            let repository = repository.strip_prefix("localhost/").unwrap_or(&repository);
             let nameless = repository == "<none>";
             (nameless || repository.starts_with("docker-test/")).then(|| FoundImage {
                 reference: (!nameless && tag != "<none>").then(|| format!("{repository}:{tag}")),
@@ -166,7 +202,7 @@ fn rows<C: serde::de::DeserializeOwned, T>(
         .collect()
 }
 
-fn is_hex_id(id: &str) -> bool {
+pub fn is_hex_id(id: &str) -> bool {
     id.len() == 64
         && id
             .bytes()
@@ -247,6 +283,53 @@ mod tests {
     }
 
     #[test]
+    fn networks_are_listed_made_and_removed_by_name() {
+        let fake = Fake::new(&format!(
+            "[ $2 != ls ] || echo '[\"{ID}\",\"docker-test-r\",\"r\",\"b\",\"1\",\"2\"]'"
+        ));
+        let found = fake.docker().networks().unwrap();
+        let [Found { id, name, owner }] = found.as_slice() else {
+            panic!("{found:?}")
+        };
+        let owner = owner.clone().unwrap();
+        assert_eq!((id.as_str(), name), (ID, &owner.network_name()));
+        fake.docker().make_network(&owner).unwrap();
+        fake.docker().remove_network(name).unwrap();
+        let calls = fake.calls();
+        assert_eq!(
+            calls[1],
+            [
+                "network",
+                "create",
+                "--internal",
+                "--opt=com.docker.network.bridge.inhibit_ipv4=true",
+                "--opt=com.docker.network.bridge.enable_icc=false",
+                "--label=dev.docker-test.run=r",
+                "--label=dev.docker-test.boot=b",
+                "--label=dev.docker-test.pid=1",
+                "--label=dev.docker-test.pid-start=2",
+                "docker-test-r",
+            ]
+        );
+        assert_eq!(calls[2], ["network", "rm", "--", "docker-test-r"]);
+    }
+
+    #[test]
+    fn a_network_that_is_gone_is_removed() {
+        for words in [
+            "Error: No such network: x",
+            "Error response from daemon: network x not found",
+        ] {
+            let gone = Fake::new(&format!("echo '{words}' >&2; exit 1"));
+            gone.docker().remove_network("x").unwrap();
+        }
+        let used = Fake::new(
+            "echo 'error while removing network: network x id y has active endpoints' >&2; exit 1",
+        );
+        used.docker().remove_network("x").unwrap_err();
+    }
+
+    #[test]
     fn an_image_is_there_or_not() {
         let there = Fake::new(&format!("echo '[\"sha256:{ID}\",42]'"));
         assert_eq!(there.docker().image("a:1").unwrap().unwrap().size_bytes, 42);
@@ -260,6 +343,22 @@ mod tests {
         assert!(matches!(error, EngineError::Unavailable { .. }), "{error}");
         down.docker().image("--help").unwrap_err();
         assert_eq!(down.calls().len(), 1);
+    }
+
+    #[test]
+    fn podman_names_images_in_its_own_way() {
+        let there = Fake::new(&format!("echo '[\"{ID}\",42]'"));
+        let image = there.podman().image("a:1").unwrap().unwrap();
+        assert_eq!(image.id, format!("sha256:{ID}"));
+        assert!(there.calls()[0].contains(&"[{{json .ID}},{{json .Size}}]".to_string()));
+        let missing =
+            Fake::new("echo 'Error: inspecting object: a:1: image not known' >&2; exit 125");
+        assert_eq!(missing.podman().image("a:1").unwrap(), None);
+        let listed = Fake::new(&format!(
+            "echo '[\"sha256:{ID}\",\"localhost/docker-test/host\",\"1\"]'"
+        ));
+        let found = listed.podman().images().unwrap();
+        assert_eq!(found[0].reference.as_deref(), Some("docker-test/host:1"));
     }
 
     #[test]

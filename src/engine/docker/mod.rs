@@ -1,5 +1,5 @@
-//! Docker, through its command line: any engine, context and credential that works for `docker`
-//! works here too.
+//! Docker and podman, through their command lines: any engine, context and credential that works for
+//! them works here too. What differs between the two is in [`flavour`], by name.
 //!
 //! A container is one `docker run` and nothing before it: what is wrong is diagnosed when it fails.
 //! Its stdin is the dead man's switch: a launcher that dies closes it, the worker exits, and `--rm`
@@ -11,9 +11,12 @@ pub(super) mod diagnose;
 mod ending;
 #[cfg(test)]
 pub(super) mod fake;
+mod flavour;
 mod health;
 mod inspect;
 mod mounts;
+mod podman;
+mod probe;
 #[cfg(test)]
 mod real_tests;
 
@@ -22,20 +25,24 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use self::argv::AloneOption;
+use self::argv::{AloneOption, Dialect};
 use self::container::DockerContainer;
+pub use self::flavour::Flavour;
+use self::mounts::Mount;
 use super::call::{Answer, Call};
 use super::{
-    Capabilities, Container, ContainerSpec, Engine, EngineError, EngineKind, Found, FoundImage,
-    Health, Image, host_image, seccomp,
+    Bind, Capabilities, Container, ContainerSpec, Engine, EngineError, EngineKind, Found,
+    FoundImage, Health, Image, Owner, host_image, seccomp,
 };
+use crate::model::Network;
 
 /// Deadline of a call. An engine that has no answer by then is hanging.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// The docker engine.
+/// An engine with docker's command line: docker or podman.
 #[derive(Clone, Debug)]
 pub struct Docker {
+    flavour: Flavour,
     program: OsString,
     limit: Duration,
     cache_folder: Option<PathBuf>,
@@ -43,9 +50,19 @@ pub struct Docker {
 }
 
 impl Docker {
-    /// The engine behind `program`, usually `docker`. Asks it nothing yet.
+    /// The docker behind `program`, usually `docker`. Asks it nothing yet.
     pub fn new(program: impl Into<OsString>) -> Self {
+        Docker::of(Flavour::Docker, program)
+    }
+
+    /// The podman behind `program`, usually `podman`. Asks it nothing yet.
+    pub fn podman(program: impl Into<OsString>) -> Self {
+        Docker::of(Flavour::Podman, program)
+    }
+
+    fn of(flavour: Flavour, program: impl Into<OsString>) -> Self {
         Docker {
+            flavour,
             program: program.into(),
             limit: LIMIT,
             cache_folder: seccomp::cache_folder(
@@ -56,8 +73,12 @@ impl Docker {
         }
     }
 
+    /// Whose command line it is.
+    pub fn flavour(&self) -> Flavour {
+        self.flavour
+    }
+
     /// Gives every call another deadline.
-    #[cfg(test)]
     pub fn with_limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
         self
@@ -102,42 +123,85 @@ impl Docker {
     }
 
     fn failed(&self, call: &Call, answer: &Answer) -> EngineError {
-        diagnose::explain(call.failed(answer.status, &answer.stderr))
+        self.explain(call.failed(answer.status, &answer.stderr))
+    }
+
+    /// Gives a failed call its meaning, where its words are known.
+    pub fn explain(&self, error: EngineError) -> EngineError {
+        diagnose::explain(self.flavour, error)
     }
 
     fn argv(&self, spec: &ContainerSpec) -> Result<Vec<OsString>, EngineError> {
-        let mounts = mounts::split(&spec.binds, &mounts::mount_points(), |path| {
+        let mut mounts = mounts::split(&spec.binds, &mounts::mount_points(), |path| {
             std::fs::canonicalize(path).ok()
         });
+        self.check_quotes(&mounts)?;
         let alone = if mounts.iter().any(|mount| mount.alone) {
             self.alone_option()?
         } else {
             AloneOption::New
         };
-        let profile = seccomp::file(
-            spec.hardening.seccomp,
-            self.cache_folder.as_deref(),
-            &std::env::temp_dir(),
-        )?;
+        let cache_folder = self.cache_folder.as_deref();
+        if self.flavour.copies_host_names() {
+            mounts.push(Mount {
+                bind: Bind {
+                    source: host_image::hosts_file(cache_folder)?,
+                    target: "/etc/hosts".into(),
+                },
+                alone: false,
+            });
+        }
+        let dialect = Dialect {
+            flavour: self.flavour,
+            alone,
+            seccomp: &seccomp::file(spec.hardening.seccomp, cache_folder, &std::env::temp_dir())?,
+            processes: self.flavour.process_limit(),
+        };
         let mut argv = vec![self.program.clone()];
-        argv.extend(argv::run(spec, &mounts, alone, &profile)?);
+        argv.extend(argv::run(spec, &mounts, dialect)?);
         Ok(argv)
+    }
+
+    /// Refuses a path that this version cannot be given. Asks it only where there is doubt.
+    fn check_quotes(&self, mounts: &[Mount]) -> Result<(), EngineError> {
+        let mut paths = mounts
+            .iter()
+            .flat_map(|mount| [&mount.bind.source, &mount.bind.target]);
+        let Some(path) = paths.find(|path| argv::needs_quotes(path)) else {
+            return Ok(());
+        };
+        if self.flavour == Flavour::Docker || self.flavour.reads_quoted_lists(self.numbers()?) {
+            return Ok(());
+        }
+        Err(argv::refused(
+            "path",
+            path.as_os_str(),
+            "podman before 4.1 takes no comma, double quote or line break",
+        ))
+    }
+
+    /// The command line's own version. No engine is asked.
+    fn numbers(&self) -> Result<(u32, u32), EngineError> {
+        let call = self.call(["--version"]);
+        let answer = self.run(&call)?;
+        std::str::from_utf8(&answer)
+            .ok()
+            .filter(|text| Flavour::of_version(text) == Some(self.flavour))
+            .and_then(|text| text.split([' ', ',']).nth(2))
+            .and_then(flavour::numbers)
+            .ok_or_else(|| call.garbage(&answer))
     }
 
     /// Which word the command line has for a bind alone. Asked only where one is needed, and once;
     /// no engine is asked.
     fn alone_option(&self) -> Result<AloneOption, EngineError> {
+        if self.flavour == Flavour::Podman {
+            return Ok(AloneOption::Old);
+        }
         if let Some(&known) = self.alone.get() {
             return Ok(known);
         }
-        let call = self.call(["--version"]);
-        let answer = self.run(&call)?;
-        let major = std::str::from_utf8(&answer)
-            .ok()
-            .and_then(|text| text.strip_prefix("Docker version "))
-            .and_then(|text| text.split('.').next())
-            .and_then(|major| major.parse::<u32>().ok())
-            .ok_or_else(|| call.garbage(&answer))?;
+        let (major, _) = self.numbers()?;
         let option = if major >= 25 {
             AloneOption::New
         } else {
@@ -149,7 +213,7 @@ impl Docker {
 
 impl Engine for Docker {
     fn kind(&self) -> EngineKind {
-        EngineKind::Docker
+        self.flavour.kind()
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -160,7 +224,10 @@ impl Engine for Docker {
     }
 
     fn health(&self) -> Result<Health, EngineError> {
-        health::health(self)
+        match self.flavour {
+            Flavour::Docker => health::health(self),
+            Flavour::Podman => podman::health(self),
+        }
     }
 
     fn version(&self) -> Result<String, EngineError> {
@@ -172,9 +239,10 @@ impl Engine for Docker {
     }
 
     fn is_local(&self) -> Result<bool, EngineError> {
-        match health::known_local() {
-            Some(local) => Ok(local),
-            None => Ok(health::is_local(&health::endpoint(self)?)),
+        match (self.flavour, health::known_local()) {
+            (Flavour::Podman, _) => podman::is_local(self),
+            (_, Some(local)) => Ok(local),
+            (_, None) => Ok(health::is_local(&health::endpoint(self)?)),
         }
     }
 
@@ -196,11 +264,30 @@ impl Engine for Docker {
     }
 
     fn inspect(&self) -> Result<Vec<Found>, EngineError> {
-        inspect::containers(self)
+        match self.flavour {
+            Flavour::Docker => inspect::containers(self),
+            Flavour::Podman => podman::containers(self),
+        }
     }
 
     fn remove(&self, id: &str) -> Result<(), EngineError> {
         inspect::remove_container(self, id).map(|_| ())
+    }
+
+    fn offers(&self, _network: Network) -> bool {
+        true
+    }
+
+    fn make_network(&self, owner: &Owner) -> Result<(), EngineError> {
+        self.run(&self.call(argv::make_network(owner)?)).map(|_| ())
+    }
+
+    fn networks(&self) -> Result<Vec<Found>, EngineError> {
+        inspect::networks(self)
+    }
+
+    fn remove_network(&self, id: &str) -> Result<(), EngineError> {
+        inspect::remove_network(self, id)
     }
 
     fn images(&self) -> Result<Vec<FoundImage>, EngineError> {
@@ -242,6 +329,53 @@ mod tests {
             let docker = Fake::new(&format!("echo '{version}'"));
             assert_eq!(docker.docker().alone_option().ok(), word, "{version}");
         }
+    }
+
+    #[test]
+    fn a_path_that_an_old_podman_misreads_is_refused() {
+        for (version, path, refused) in [
+            ("3.4.4", "a,b", true),
+            ("4.0.3", "a\"b", true),
+            ("4.1.0", "a,b", false),
+            ("5.4.2", "a\nb", false),
+        ] {
+            let fake = Fake::new(&format!("echo 'podman version {version}'"));
+            let mut spec = spec("dt-1", &["worker"]);
+            spec.binds = vec![Bind {
+                source: fake.file(path),
+                target: "/work".into(),
+            }];
+            let error = fake.podman().command_line(&spec).err();
+            assert_eq!(fake.calls(), [["--version"]]);
+            let error = error.map(|error| error.to_string());
+            assert_eq!(error.is_some(), refused, "{error:?}");
+            assert!(error.is_none_or(|error| error.contains("podman before 4.1")));
+        }
+    }
+
+    #[test]
+    fn podman_gets_names_of_ours_and_is_asked_nothing() {
+        let fake = Fake::new("exit 1");
+        let line = fake.podman().command_line(&spec("dt-1", &["worker"]));
+        let hosts: Vec<_> = line
+            .unwrap()
+            .unwrap()
+            .into_iter()
+            .filter_map(|argument| argument.into_string().ok())
+            .filter(|argument| argument.ends_with(",target=/etc/hosts,readonly"))
+            .collect();
+        let [hosts] = hosts.as_slice() else {
+            panic!("{hosts:?}")
+        };
+        let path = hosts
+            .strip_prefix("--mount=type=bind,source=")
+            .and_then(|rest| rest.split(',').next())
+            .unwrap();
+        let text = std::fs::read_to_string(path).unwrap();
+        assert_eq!(text, "127.0.0.1 localhost docker-test\n::1 localhost\n");
+        let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(path).unwrap());
+        assert_eq!(mode & 0o777, 0o644);
+        assert!(fake.calls().is_empty());
     }
 
     #[test]

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use syscalls::Sysno;
 
 use super::super::{EngineError, SeccompProfile};
+use super::shortcut;
 
 /// The part of docker's format that our profiles use.
 #[derive(Deserialize)]
@@ -59,7 +60,7 @@ enum Comparison {
     MaskedEqual,
 }
 
-/// The rules of one filter, by the number of the system call.
+/// The rules of one filter, by the number of the system call. Without a rule a call always matches.
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
 /// The programs of `profile`, to be installed in this order, encoded as [`install`] takes them.
@@ -87,28 +88,30 @@ fn compile(profile: &Profile) -> Result<Vec<BpfProgram>, String> {
         let errno = rule.errno_ret.unwrap_or(profile.default_errno_ret);
         refused.entry(errno).or_default().push(rule);
     }
-    let list = SeccompFilter::new(
-        // A call that a later filter has another error for must get through this one.
-        rules(&allowed)?,
-        SeccompAction::Errno(profile.default_errno_ret),
-        SeccompAction::Allow,
-        arch,
-    );
-    let mut filters = vec![list];
-    for (errno, refused) in &refused {
-        filters.push(SeccompFilter::new(
-            rules(refused)?,
-            SeccompAction::Allow,
-            SeccompAction::Errno(*errno),
-            arch,
-        ));
-    }
-    let program = |filter: Result<SeccompFilter, _>| {
-        filter
+    let program = |rules, mismatch, matched| {
+        SeccompFilter::new(rules, mismatch, matched, arch)
             .and_then(BpfProgram::try_from)
             .map_err(|error: seccompiler::BackendError| error.to_string())
     };
-    filters.into_iter().map(program).collect()
+    let (always, conditional): (Rules, Rules) = rules(&allowed)?
+        .into_iter()
+        .partition(|(_, alternatives)| alternatives.is_empty());
+    let always: Vec<u32> = always
+        .keys()
+        .filter_map(|n| u32::try_from(*n).ok())
+        .collect();
+    let mut list = shortcut::program(&always, arch)?;
+    list.extend(program(
+        conditional,
+        SeccompAction::Errno(profile.default_errno_ret),
+        SeccompAction::Allow,
+    )?);
+    let mut programs = vec![list];
+    for (errno, refused) in &refused {
+        let refusal = SeccompAction::Errno(*errno);
+        programs.push(program(rules(refused)?, SeccompAction::Allow, refusal)?);
+    }
+    Ok(programs)
 }
 
 /// Several rules of one call are alternatives; one without conditions makes the others void.

@@ -18,6 +18,7 @@ mod layout;
 mod limits;
 mod monitor;
 mod plan;
+mod shortcut;
 mod sys;
 
 use std::ffi::OsString;

@@ -8,8 +8,8 @@ mod refusals;
 use std::path::Path;
 use std::sync::Arc;
 
+use rusqlite::Connection;
 use rusqlite::types::Value;
-use rusqlite::{Connection, params};
 use tempfile::TempDir;
 
 use super::*;
@@ -18,8 +18,8 @@ use crate::event::{
     WorkerEnded, WorkerStarted,
 };
 use crate::model::{
-    FailReason, ImageChoice, Leak, Outcome, ProfileOrigin, Resources, Source, StopReason,
-    Termination, Test, TestId,
+    FailReason, ImageChoice, Leak, Level, Network, Outcome, ProfileOrigin, Resources, Source,
+    StopReason, Termination, Test, TestId,
 };
 use crate::protocol::Attestation;
 
@@ -40,6 +40,9 @@ fn run_started(run: &str, ids: &[&[u8]]) -> Event {
         images: vec!["isolation".into()],
         project: b"/srv/\xff".to_vec().into(),
         host: "box".into(),
+        level: Level::Strict,
+        network: Network::Internal,
+        allow_weaker: true,
         workers: 2,
         tests: Arc::new(ids.iter().map(test).collect()),
     })

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use nix::dir::{Dir, Type};
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, renameat};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, renameat};
 use nix::sys::stat::{FchmodatFlags, Mode, fchmod, fchmodat, fstat, fstatat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
@@ -19,6 +19,8 @@ const DEPTH: usize = 32;
 /// An open folder that is emptied again and again.
 pub struct Folder {
     path: PathBuf,
+    /// It is neither the test's TMPDIR nor its HOME.
+    outside: bool,
     dir: Dir,
     mode: u32,
     moved: u64,
@@ -31,22 +33,38 @@ struct Tally {
 }
 
 impl Folder {
-    /// Opens it.
+    /// Opens it. `outside`: it is neither a test's TMPDIR nor its HOME.
     ///
     /// # Errors
     /// It is not there, or no folder.
-    pub fn open(path: PathBuf) -> Result<Self, String> {
+    pub fn open(path: PathBuf, outside: bool) -> Result<Self, String> {
         let open = || {
             let dir = Dir::open(&path, flags(), Mode::empty())?;
             let mode = fstat(dir.as_fd())?.st_mode;
             Ok(Folder {
                 path: path.clone(),
+                outside,
                 dir,
                 mode,
                 moved: 0,
             })
         };
         open().map_err(|error: Errno| format!("cannot open {}: {error}", path.display()))
+    }
+
+    /// Opens a test's HOME once no process is left that could replace it; `None` where there is no
+    /// folder any more. Its owner may have closed it.
+    ///
+    /// # Errors
+    /// It is there and cannot be opened.
+    pub fn open_home(path: &Path) -> Result<Option<Self>, String> {
+        let is_folder = path.symlink_metadata().is_ok_and(|found| found.is_dir());
+        if !is_folder {
+            return Ok(None);
+        }
+        fchmodat(AT_FDCWD, path, Mode::S_IRWXU, FchmodatFlags::FollowSymlink)
+            .map_err(|error| format!("cannot open {}: {error}", path.display()))?;
+        Folder::open(path.into(), false).map(Some)
     }
 
     /// Where it is.
@@ -101,6 +119,7 @@ impl Folder {
             place: self.path.display().to_string(),
             count: tally.count,
             bytes: tally.bytes,
+            outside: self.outside,
         }))
     }
 }
@@ -177,7 +196,7 @@ mod tests {
     #[test]
     fn an_empty_folder_has_nothing_to_tell() {
         let root = tempfile::tempdir().unwrap();
-        let mut folder = Folder::open(root.path().into()).unwrap();
+        let mut folder = Folder::open(root.path().into(), false).unwrap();
         assert_eq!(folder.empty(), Ok(None));
     }
 
@@ -193,7 +212,7 @@ mod tests {
         symlink(outside.path().join("kept"), top.join("a/b/c/link")).unwrap();
         fs::write(top.join("name\nwith line"), "").unwrap();
         fs::set_permissions(top.join("a/b"), fs::Permissions::from_mode(0o000)).unwrap();
-        let mut folder = Folder::open(top.into()).unwrap();
+        let mut folder = Folder::open(top.into(), false).unwrap();
         let Ok(Some(Leak::Files { count, .. })) = folder.empty() else {
             panic!("no leak")
         };
@@ -207,7 +226,7 @@ mod tests {
     fn the_folders_own_mode_comes_back() {
         let root = tempfile::tempdir().unwrap();
         fs::set_permissions(root.path(), fs::Permissions::from_mode(0o1777)).unwrap();
-        let folder = Folder::open(root.path().into()).unwrap();
+        let folder = Folder::open(root.path().into(), false).unwrap();
         assert_eq!(folder.restore(), Ok(None));
         fs::set_permissions(root.path(), fs::Permissions::from_mode(0o000)).unwrap();
         assert!(matches!(
@@ -227,7 +246,7 @@ mod tests {
             nix::sys::stat::mkdirat(dir.as_fd(), "d", Mode::S_IRWXU).unwrap();
             dir = Dir::openat(dir.as_fd(), "d", flags(), Mode::empty()).unwrap();
         }
-        let mut folder = Folder::open(root.path().into()).unwrap();
+        let mut folder = Folder::open(root.path().into(), false).unwrap();
         assert!(folder.empty().unwrap().is_some());
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
     }

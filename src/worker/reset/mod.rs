@@ -68,8 +68,9 @@ impl Reset {
             }
         };
         let mut folders = Vec::new();
-        for path in own {
-            let mut folder = Folder::open(path)?;
+        for (at, path) in own.into_iter().enumerate() {
+            let outside = at > 0;
+            let mut folder = Folder::open(path, outside)?;
             folder.empty()?;
             folders.push(folder);
         }
@@ -117,20 +118,17 @@ impl Reset {
             cleaned.unclean = Some("a process cannot be killed".into());
             return cleaned;
         }
-        // Its own home is no leftover.
-        let _ = nix::unistd::unlinkat(
-            nix::fcntl::AT_FDCWD,
-            &self.home,
-            nix::unistd::UnlinkatFlags::RemoveDir,
-        );
+        let mut note = |result: Result<Option<Leak>, String>| match result {
+            Ok(leak) => cleaned.leaks.extend(leak),
+            Err(problem) => cleaned.unclean = Some(problem),
+        };
         for folder in &mut self.folders {
             // First the rights on the folder itself, without which it cannot be emptied.
-            for result in [folder.restore(), folder.empty()] {
-                match result {
-                    Ok(leak) => cleaned.leaks.extend(leak),
-                    Err(problem) => cleaned.unclean = Some(problem),
-                }
+            note(folder.restore());
+            if self.home.starts_with(folder.path()) {
+                note(remove_home(&self.home));
             }
+            note(folder.empty());
         }
         if let Some(sealed) = &mut self.sealed {
             sealed.reset(&mut cleaned);
@@ -156,6 +154,22 @@ impl Drop for Reset {
     }
 }
 
+/// Removes the test's own home, which is no leftover; says what was in it.
+fn remove_home(home: &Path) -> Result<Option<Leak>, String> {
+    use nix::{fcntl::AT_FDCWD, unistd::UnlinkatFlags, unistd::unlinkat};
+    let remove = || unlinkat(AT_FDCWD, home, UnlinkatFlags::RemoveDir);
+    // Mostly it is empty, or holds files.
+    if remove().is_ok() {
+        return Ok(None);
+    }
+    let Some(mut folder) = Folder::open_home(home)? else {
+        return Ok(None);
+    };
+    let leak = folder.empty()?;
+    remove().map_err(|error| format!("cannot remove {}: {error}", home.display()))?;
+    Ok(leak)
+}
+
 /// A folder that nobody else can enter, in the machine's temporary folder.
 fn make_private() -> Result<PathBuf, String> {
     tempfile::Builder::new()
@@ -163,4 +177,69 @@ fn make_private() -> Result<PathBuf, String> {
         .tempdir()
         .map(tempfile::TempDir::keep)
         .map_err(|error| format!("cannot make a temporary folder: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    fn home() -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().join("user");
+        fs::create_dir(&home).unwrap();
+        (folder, home)
+    }
+
+    #[test]
+    fn files_in_a_home_are_a_tests_own_whatever_it_did_to_them() {
+        let (_folder, home) = home();
+        fs::create_dir(home.join("a")).unwrap();
+        fs::write(home.join("a/b"), "12").unwrap();
+        fs::set_permissions(home.join("a"), fs::Permissions::from_mode(0o000)).unwrap();
+        fs::set_permissions(&home, fs::Permissions::from_mode(0o000)).unwrap();
+        let leak = Leak::Files {
+            place: home.display().to_string(),
+            count: 2,
+            bytes: 2,
+            outside: false,
+        };
+        assert_eq!(remove_home(&home), Ok(Some(leak)));
+        assert!(!home.exists());
+    }
+
+    #[test]
+    fn an_empty_home_goes_and_one_that_is_gone_is_no_error() {
+        let (_folder, home) = home();
+        for _ in 0..2 {
+            assert_eq!(remove_home(&home), Ok(None));
+            assert!(!home.exists());
+        }
+    }
+
+    /// What took its place is not its home: it stays, for the folder that it lies in.
+    #[test]
+    fn a_home_that_was_replaced_is_not_followed() {
+        let (folder, home) = home();
+        let other = tempfile::tempdir().unwrap();
+        fs::write(other.path().join("kept"), "x").unwrap();
+        fs::remove_dir(&home).unwrap();
+        symlink(other.path(), &home).unwrap();
+        assert_eq!(remove_home(&home), Ok(None));
+        assert!(other.path().join("kept").exists());
+        let mut outer = Folder::open(folder.path().into(), true).unwrap();
+        let found = outer.empty();
+        assert!(
+            matches!(
+                found,
+                Ok(Some(Leak::Files {
+                    count: 1,
+                    outside: true,
+                    ..
+                }))
+            ),
+            "{found:?}"
+        );
+    }
 }

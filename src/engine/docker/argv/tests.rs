@@ -5,6 +5,15 @@ use proptest::prelude::*;
 use super::*;
 use crate::engine::docker::fake::spec;
 
+fn dialect(flavour: Flavour) -> Dialect<'static> {
+    Dialect {
+        flavour,
+        alone: AloneOption::New,
+        seccomp: Path::new("/c/s.json"),
+        processes: (flavour == Flavour::Podman).then_some(30_000),
+    }
+}
+
 fn render(spec: &ContainerSpec) -> Result<Vec<OsString>, EngineError> {
     let mounts: Vec<Mount> = spec
         .binds
@@ -14,7 +23,7 @@ fn render(spec: &ContainerSpec) -> Result<Vec<OsString>, EngineError> {
             alone: false,
         })
         .collect();
-    run(spec, &mounts, AloneOption::New, Path::new("/c/s.json"))
+    run(spec, &mounts, dialect(Flavour::Docker))
 }
 
 fn with_bind(source: &str) -> ContainerSpec {
@@ -84,6 +93,73 @@ fn the_whole_line() {
             "image:1",
             "-it",
             "--privileged",
+        ]
+    );
+}
+
+/// Nothing is published on any of them.
+#[test]
+fn each_network_is_named() {
+    let render = |network| {
+        let mut spec = spec("dt-1", &["sh"]);
+        spec.hardening.network = network;
+        let line = render(&spec).unwrap().into_iter();
+        line.map(|argument| argument.into_string().unwrap())
+            .filter(|argument| {
+                ["--network", "--dns", "--publish", "-p", "-P"]
+                    .iter()
+                    .any(|option| argument.starts_with(option))
+            })
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(render(Network::None), ["--network=none"]);
+    assert_eq!(
+        render(Network::Internal),
+        ["--network=docker-test-0123456789abcdef", "--dns=0.0.0.0"]
+    );
+    assert_eq!(render(Network::Bridge), ["--network=bridge"]);
+}
+
+#[test]
+fn podman_gets_the_same_line_but_for_its_differences() {
+    let mut spec = with_bind("/home/p");
+    spec.tmpfs = vec![Tmpfs {
+        target: "/tmp".into(),
+        size_bytes: 1 << 20,
+        inodes: 1000,
+        exec: false,
+    }];
+    let lines = |flavour| -> Vec<String> {
+        run(&spec, &[], dialect(flavour))
+            .unwrap()
+            .into_iter()
+            .map(|argument| argument.into_string().unwrap())
+            .collect()
+    };
+    let (docker, podman) = (lines(Flavour::Docker), lines(Flavour::Podman));
+    let only = |these: &[String], others: &[String]| -> Vec<String> {
+        let mut these = these.to_vec();
+        these.retain(|argument| !others.contains(argument));
+        these
+    };
+    assert_eq!(
+        only(&podman, &docker),
+        [
+            "--read-only-tmpfs=false",
+            "--image-volume=ignore",
+            "--http-proxy=false",
+            "--sdnotify=ignore",
+            "--security-opt=label=disable",
+            "--ulimit=nproc=30000:30000",
+            "--tmpfs=/tmp:rw,nosuid,nodev,noexec,size=1048576,mode=1777,notmpcopyup,U",
+            "--tmpfs=/dev/shm:rw,nosuid,nodev,noexec,size=16777216,mode=1777,notmpcopyup,U",
+            "--stop-signal=KILL",
+        ]
+    );
+    assert_eq!(
+        only(&docker, &podman),
+        [
+            "--tmpfs=/tmp:rw,nosuid,nodev,noexec,size=1048576,nr_inodes=1000,mode=1777,uid=1001,gid=1001"
         ]
     );
 }
@@ -180,7 +256,7 @@ fn what_docker_would_change_is_refused_with_its_reason() {
     for (spec, reason) in bad {
         let error = render(&spec).unwrap_err().to_string();
         assert!(
-            error.contains(reason) && error.contains("cannot be given to docker"),
+            error.contains(reason) && error.contains("cannot be given to the engine"),
             "{error}"
         );
     }
