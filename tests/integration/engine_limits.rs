@@ -139,7 +139,7 @@ fn memory_is_limited_and_measured(on: &Engine) {
             case(
                 "many_files",
                 "pass",
-                r#"perl -e 'for (1..20000) { open(F, ">", "/tmp/$_") or do { print "$_ $!\n"; exit !($!{ENOSPC} && $_ > 1000) } } exit 1'"#,
+                r#"perl -e 'for (1..20000) { open(F, ">", "/tmp/$_") or do { print "$_ $!\n"; exit !($!{ENOSPC} && $_ > 1000) } } print "unlimited\n"'"#,
             ),
             case("bomb", "takes all memory", direct),
             case("child_bomb", "its child takes all memory", child),
@@ -150,6 +150,9 @@ fn memory_is_limited_and_measured(on: &Engine) {
             ),
         ],
     );
+    let unlimited = "select 1 from outputs where cast(head as text) like 'unlimited%'";
+    let unlimited = judged.project.rows(unlimited);
+    assert_eq!(unlimited.is_empty(), on.limits_files());
     let promises = judged.promises;
     assert_eq!(
         judged.of("bomb", "termination"),

@@ -67,7 +67,13 @@ fn a_test_whose_container_was_taken_away_is_run_again(on: &Engine) {
     let expected = [
         ["test/killed_test.sh", "1", "lost", "engine", "1"],
         ["test/killed_test.sh", "2", "pass", "", "0"],
-        ["test/removed_test.sh", "1", "lost", "engine", "1"],
+        [
+            "test/removed_test.sh",
+            "1",
+            "lost",
+            on.cause_of_removal(),
+            "1",
+        ],
         ["test/removed_test.sh", "2", "pass", "", "0"],
     ];
     assert_eq!(attempts(&project), expected, "{}", said.stderr);

@@ -142,7 +142,7 @@ for file in memory.max memory.swap.max cpu.max pids.max memory/memory.limit_in_b
 done
 ulimit -n; ulimit -c; id -u; pwd; grep 'Max data size' /proc/self/limits
 grep -E '^(CapEff|CapBnd|NoNewPrivs|Seccomp):' /proc/self/status
-grep -E ' / | /work | /tmp | /home | /dev/shm ' /proc/self/mounts | cut -d' ' -f2-4 | sort
+grep -E ' / | /work | /tmp | /home | /dev/shm ' /proc/self/mounts | cut -d' ' -f2-4 | sed 's/,lowerdir=.*//' | sort
 echo "$HOME $TMPDIR $PATH"
 "#;
 

@@ -197,6 +197,20 @@ impl Engine {
         self.word != "sandbox"
     }
 
+    /// Whether it limits how many files a temporary folder can have. Podman cannot be asked to: there
+    /// the limit of memory bounds them.
+    pub fn limits_files(&self) -> bool {
+        self.word != "podman"
+    }
+
+    /// Why a test is lost whose container somebody removed. Podman does not say that it was killed.
+    pub fn cause_of_removal(&self) -> &'static str {
+        match self.word {
+            "podman" => "worker",
+            _ => "engine",
+        }
+    }
+
     /// Its own program, of an engine that is one.
     pub fn program(&self) -> Command {
         assert!(self.is_a_program());
