@@ -29,8 +29,6 @@ pub struct Ended {
     pub pid: Pid,
     /// How.
     pub termination: Termination,
-    /// CPU time of it and the children that it waited for, in microseconds.
-    pub rusage_us: u64,
 }
 
 impl Reach {
@@ -127,14 +125,8 @@ impl Reach {
 /// Reaps one ended child, if there is one.
 pub fn reap() -> Option<Ended> {
     let mut status = 0;
-    // SAFETY: an rusage of zeros is valid, and wait4 fills both in.
-    let (pid, usage) = unsafe {
-        let mut usage: libc::rusage = std::mem::zeroed();
-        (
-            libc::wait4(-1, &raw mut status, libc::WNOHANG, &raw mut usage),
-            usage,
-        )
-    };
+    // SAFETY: a plain system call that fills in a local.
+    let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) };
     if pid <= 0 {
         return None;
     }
@@ -143,11 +135,9 @@ pub fn reap() -> Option<Ended> {
     } else {
         Termination::Exit(libc::WEXITSTATUS(status))
     };
-    let us = |time: libc::timeval| time.tv_sec as u64 * 1_000_000 + time.tv_usec as u64;
     Some(Ended {
         pid: Pid::from_raw(pid),
         termination,
-        rusage_us: us(usage.ru_utime) + us(usage.ru_stime),
     })
 }
 

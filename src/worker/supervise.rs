@@ -63,8 +63,6 @@ struct Watch<'a> {
     /// How many there are for the test.
     processors: u32,
     look_at_cpu: Instant,
-    /// CPU time of the processes that we have reaped, in microseconds.
-    reaped_us: u64,
     news_since: Option<Instant>,
 }
 
@@ -166,7 +164,6 @@ impl Supervisor {
             killed_at: None,
             processors,
             look_at_cpu,
-            reaped_us: 0,
             news_since: None,
         };
         if watch.hold.is_some() {
@@ -230,7 +227,7 @@ impl Supervisor {
         watch.read(self.reach, usize::MAX);
         watch.pass_on(link);
         let seq = watch.job.seq;
-        let resources = watch.meter.finish(&self.counters, wall, watch.reaped_us);
+        let resources = watch.meter.finish(&self.counters, wall);
         let [stdout_bytes, stderr_bytes] = watch.captures.each_ref().map(Capture::total);
         for output in watch
             .captures
@@ -258,7 +255,7 @@ impl Supervisor {
     fn linger(&mut self, watch: &mut Watch<'_>, link: &mut Link) -> Result<Vec<ByteText>, String> {
         let deadline = Instant::now() + LINGER;
         loop {
-            watch.reap();
+            while reap().is_some() {}
             if !self.reach.any_left() {
                 return Ok(Vec::new());
             }
@@ -380,7 +377,6 @@ impl Watch<'_> {
     /// Reaps what has ended; the orphans of earlier forks among it are only cleared away.
     fn reap(&mut self) {
         while let Some(ended) = reap() {
-            self.reaped_us += ended.rusage_us;
             if ended.pid == self.child {
                 self.ended = Some((ended, Instant::now()));
             }
@@ -429,7 +425,7 @@ impl Watch<'_> {
         let limit = Duration::from_millis(self.job.limits.cpu_ms);
         let look = || {
             let used = self.meter.cpu_us(counters);
-            Duration::from_micros(used.unwrap_or_else(|| self.reaped_us + reach.cpu_us()))
+            Duration::from_micros(used.unwrap_or_else(|| self.meter.reaped_us() + reach.cpu_us()))
         };
         let mut used = look();
         if used >= limit {
