@@ -12,9 +12,11 @@ on_every_engine! {
     paranoid_is_strict_in_a_container_for_each_test
 }
 
+on!([docker sandbox sandbox_user] workers_do_not_reach_each_other);
+
+// They ask the engine for its networks.
 on!([docker]
     each_network_reaches_what_it_says
-    workers_do_not_reach_each_other
     the_network_of_a_killed_launcher_is_removed_by_the_next_run
 );
 
