@@ -253,11 +253,12 @@ fn doctor_and_clean_look_at_the_engine_that_is_there() {
         "{}",
         said.stdout
     );
-    let said = bare().run(["clean"]);
-    assert_eq!(
-        (said.stdout.as_str(), said.status),
-        ("nothing to remove\n", 0)
-    );
-    let said = bare().executable(".fake/docker", DOWN).run(["clean"]);
-    assert_eq!((said.stdout.as_str(), said.status), ("", 3));
+    // Of an engine that is not there, there is nothing.
+    for (project, _) in silent_dockers(bare) {
+        let said = project.run(["clean"]);
+        assert_eq!(
+            (said.stdout.as_str(), said.status),
+            ("nothing to remove\n", 0)
+        );
+    }
 }

@@ -27,6 +27,7 @@ const TAKEN: [&str; 6] = [
 /// A project in a folder of its own, which is removed at the end.
 pub struct Project {
     folder: tempfile::TempDir,
+    data: tempfile::TempDir,
     environment: Vec<(OsString, OsString)>,
     user: Option<User>,
     launchers: RefCell<Vec<u32>>,
@@ -55,6 +56,7 @@ impl Project {
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         Project {
             folder,
+            data: tempfile::tempdir().unwrap(),
             environment: Vec::new(),
             user: None,
             launchers: RefCell::default(),
@@ -67,7 +69,7 @@ impl Project {
         let home = tempfile::tempdir().unwrap();
         fs::set_permissions(home.path(), fs::Permissions::from_mode(0o755)).unwrap();
         project.user = Some(User { id: user, home });
-        for path in [project.path(), project.home().unwrap()] {
+        for path in [project.path(), project.data(), project.home().unwrap()] {
             project.own(path);
         }
         project
@@ -95,6 +97,11 @@ impl Project {
 
     pub fn path(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Where the program keeps what is not of one project. Podman without root keeps its own there.
+    pub fn data(&self) -> &Path {
+        self.data.path()
     }
 
     /// Writes a file, readable by everybody, with the folders above it.
@@ -153,7 +160,7 @@ impl Project {
             command.env("HOME", user.home.path());
         }
         // Nobody's own images are seen or removed.
-        command.env("XDG_DATA_HOME", self.path().join(".data"));
+        command.env("XDG_DATA_HOME", self.data());
         command.envs(self.environment.iter().cloned());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command

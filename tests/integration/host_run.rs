@@ -25,7 +25,7 @@ pub fn endings() -> Project {
         .fake_docker(NEVER)
         .config(
             "suite: {exclude: ['test/slow/**']}\n\
-             profiles: {small: {output: 10B}, short: {timeout: 100ms}}\n\
+             profiles: {small: {output: 10B}, short: {timeout: 1s}}\n\
              rules:\n\
              - {path: test/loud_test.sh, profile: small}\n\
              - {path: test/wait_test.sh, profile: short}\n",
