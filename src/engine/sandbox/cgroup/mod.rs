@@ -6,7 +6,9 @@
 mod divide;
 mod guard;
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::super::{ContainerSpec, Owner};
@@ -111,18 +113,40 @@ impl Hierarchy {
         }
     }
 
-    /// Removes the cgroups of launchers that are dead, and says how many containers these were.
-    pub fn sweep(&self) -> usize {
-        let mut swept = 0;
-        for (index, folder) in self.folders().into_iter().enumerate() {
-            let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-            for entry in entries.filter(|entry| is_dead(&entry.file_name().to_string_lossy())) {
-                // Its processes are gone, or about to be: PID 1 ends with its monitor.
-                let removed = guard::remove(&entry.path());
-                swept += usize::from(removed.is_ok() && index == 0);
+    /// Removes the cgroups of launchers that are dead.
+    pub fn sweep(&self) {
+        for name in self.containers() {
+            if launcher(&name).is_some_and(|(pid, start)| host::process_start(pid) != Some(start)) {
+                // What cannot be removed now is swept another time.
+                let _ = self.remove(&name);
             }
         }
-        swept
+    }
+
+    /// The names of the containers that there are, whoever's they are.
+    pub fn containers(&self) -> BTreeSet<String> {
+        self.folders()
+            .into_iter()
+            .flat_map(|folder| fs::read_dir(folder).into_iter().flatten().flatten())
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .filter(|name| launcher(name).is_some())
+            .collect()
+    }
+
+    /// Removes the cgroups of a container; one that is gone already is no error. Its processes are
+    /// gone, or about to be: PID 1 ends with its monitor.
+    ///
+    /// # Errors
+    /// It is none of ours, or lives.
+    pub fn remove(&self, name: &str) -> io::Result<()> {
+        if launcher(name).is_none() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let folders = self.folders();
+        let mut each = folders
+            .iter()
+            .map(|folder| guard::remove(&folder.join(name)));
+        each.try_for_each(|removed| removed)
     }
 }
 
@@ -131,18 +155,13 @@ fn name(owner: &Owner, number: u64) -> String {
     format!("{}-{}-{number}", owner.pid, owner.pid_start)
 }
 
-/// Whether a name of ours is that of a launcher that is gone.
-fn is_dead(name: &str) -> bool {
-    let mut numbers = name.split('-').map(str::parse::<u64>);
-    let (Some(Ok(pid)), Some(Ok(start)), Some(Ok(_)), None) = (
-        numbers.next(),
-        numbers.next(),
-        numbers.next(),
-        numbers.next(),
-    ) else {
-        return false;
-    };
-    u32::try_from(pid).is_ok_and(|pid| host::process_start(pid) != Some(start))
+/// Whose container has this name: process id and start time; `None` for a name that is not of ours.
+pub fn launcher(name: &str) -> Option<(u32, u64)> {
+    let mut numbers = name.split('-');
+    let pid = numbers.next()?.parse().ok()?;
+    let start = numbers.next()?.parse().ok()?;
+    let _: u64 = numbers.next()?.parse().ok()?;
+    numbers.next().is_none().then_some((pid, start))
 }
 
 fn quota_us(cpus: f64) -> u64 {
@@ -230,12 +249,27 @@ mod tests {
 
     #[test]
     fn only_what_is_ours_and_dead_is_swept() {
+        let folder = tempfile::tempdir().unwrap();
         let pid = std::process::id();
         let start = host::process_start(pid).unwrap();
-        assert!(!is_dead(&format!("{pid}-{start}-1")));
-        assert!(is_dead(&format!("{pid}-{}-1", start + 1)));
-        for name in ["", "1-2", "a-2-3", "1-2-3-4", "docker-test-launcher"] {
-            assert!(!is_dead(name), "{name}");
+        let alive = format!("{pid}-{start}-1");
+        let dead = format!("{pid}-{}-1", start + 1);
+        let others = ["1-2", "a-2-3", "1-2-3-4", "docker-test-launcher"];
+        for name in [alive.as_str(), &dead].iter().chain(&others) {
+            fs::create_dir(folder.path().join(name)).unwrap();
         }
+        let hierarchy = Hierarchy::Two {
+            folder: folder.path().into(),
+            processors: true,
+        };
+        let names = |list: &[&String]| list.iter().map(|name| (*name).clone()).collect();
+        assert_eq!(hierarchy.containers(), names(&[&alive, &dead]));
+        hierarchy.sweep();
+        assert_eq!(hierarchy.containers(), names(&[&alive]));
+        for name in others {
+            assert!(folder.path().join(name).is_dir(), "{name}");
+            hierarchy.remove(name).unwrap_err();
+        }
+        hierarchy.remove(&dead).unwrap();
     }
 }
