@@ -112,7 +112,7 @@ fn folder(path: &str) -> Step {
 fn image(root: &Path, targets: &[PathBuf]) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut targets = targets.to_vec();
-    if fs::symlink_metadata(root.join("etc/hosts")).is_err() {
+    if !has(root, Path::new(HOSTS)) {
         targets.push(HOSTS.into());
     }
     expose(root, Path::new("/"), &targets, &mut steps);
@@ -123,6 +123,24 @@ fn image(root: &Path, targets: &[PathBuf]) -> Vec<Step> {
         text: host_image::HOSTS.into(),
     });
     steps
+}
+
+/// Whether an image has a file or folder at `target`, with no link on the way: what is written there
+/// would go wherever the link leads, the kernel's own files not excepted.
+fn has(root: &Path, target: &Path) -> bool {
+    let mut place = root.to_path_buf();
+    let mut found = None;
+    for name in target.strip_prefix("/").unwrap_or(target) {
+        if found.is_some_and(|kind: fs::FileType| !kind.is_dir()) {
+            return false;
+        }
+        place.push(name);
+        found = fs::symlink_metadata(&place).ok().map(|at| at.file_type());
+        if found.is_none() {
+            return false;
+        }
+    }
+    found.is_none_or(|kind| kind.is_file() || kind.is_dir())
 }
 
 fn expose(root: &Path, inside: &Path, targets: &[PathBuf], steps: &mut Vec<Step>) {
@@ -144,10 +162,7 @@ fn expose(root: &Path, inside: &Path, targets: &[PathBuf], steps: &mut Vec<Step>
             continue;
         };
         // A link in the way of a target is left out, and a folder made in its place.
-        let in_the_way = targets.iter().filter(below).any(|target| {
-            let rest = target.strip_prefix(&path).unwrap_or(target);
-            !kind.is_dir() || !entry.path().join(rest).exists()
-        });
+        let in_the_way = targets.iter().filter(below).any(|target| !has(root, target));
         if kind.is_dir() && in_the_way {
             steps.push(Step::Folder {
                 path: text(&path),
@@ -305,6 +320,34 @@ mod tests {
                 "file /etc/hosts"
             ]
         );
+    }
+
+    #[test]
+    fn a_hosts_file_that_leads_elsewhere_is_left_out() {
+        let steps_of = |make: &dyn Fn(&Path)| {
+            let image = tempfile::tempdir().unwrap();
+            make(image.path());
+            let steps = steps(&spec("dt-1", &["worker"]), Root::Folder(image.path()), &[]);
+            steps.iter().filter_map(shown).take(3).collect::<Vec<_>>()
+        };
+        let link = |to: &str, from: &Path| std::os::unix::fs::symlink(to, from).unwrap();
+        let made = ["folder /etc", "folder /etc", "file /etc/hosts"];
+        // To the machine's own kernel, and to what is there on the host.
+        for to in ["/proc/sys/kernel/core_pattern", "/etc/passwd", "nowhere"] {
+            let steps = steps_of(&|image| {
+                fs::create_dir(image.join("etc")).unwrap();
+                link(to, &image.join("etc/hosts"));
+            });
+            assert_eq!(steps, made, "{to}");
+        }
+        let steps = steps_of(&|image| {
+            fs::create_dir(image.join("etc")).unwrap();
+            let fifo = image.join("etc/hosts");
+            nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        });
+        assert_eq!(steps, made);
+        let steps = steps_of(&|image| link("/etc", &image.join("etc")));
+        assert_eq!(steps[..2], made[1..]);
     }
 
     #[test]
