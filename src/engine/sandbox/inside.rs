@@ -365,6 +365,7 @@ fn execute(plan: &Plan) -> Result<Infallible, Obstacle> {
     let argv = strings(&plan.argv).at(|| "read the arguments".into())?;
     let environment = strings(&plan.environment).at(|| "read the environment".into())?;
     let program = argv.first().cloned().unwrap_or_default();
+    sys::default_signals();
     let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None);
     // The last thing: not even we may do now what a test may not.
     for program in &plan.filters {
