@@ -26,6 +26,7 @@ pub use exit::{Exit, Failure};
 
 /// The whole program.
 pub fn main() -> std::process::ExitCode {
+    crate::host::expect_children();
     // Not through the command line's parser: a monitor is started for every container.
     let mut words = std::env::args_os().skip(1);
     if words.next().is_some_and(|word| word == MONITOR) {

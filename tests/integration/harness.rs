@@ -207,6 +207,19 @@ pub fn podman() -> bool {
     loud("podman", answers("podman", &["info"]))
 }
 
+/// The same for the sandbox: whether a container of our own starts here.
+pub fn sandbox() -> bool {
+    static SANDBOX: OnceLock<bool> = OnceLock::new();
+    let there = || {
+        let project = Project::new().config("image: host\n");
+        project
+            .run(["shell", "--engine", "sandbox", "--", "true"])
+            .status
+            == 0
+    };
+    loud("sandbox", *SANDBOX.get_or_init(there))
+}
+
 fn answers(program: &str, arguments: &[&str]) -> bool {
     let answer = Command::new(program).args(arguments).output();
     answer.is_ok_and(|answer| answer.status.success())

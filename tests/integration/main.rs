@@ -19,3 +19,4 @@ mod layers;
 mod levels;
 mod odd_input;
 mod redact;
+mod sandbox_edges;
