@@ -162,7 +162,10 @@ fn expose(root: &Path, inside: &Path, targets: &[PathBuf], steps: &mut Vec<Step>
             continue;
         };
         // A link in the way of a target is left out, and a folder made in its place.
-        let in_the_way = targets.iter().filter(below).any(|target| !has(root, target));
+        let in_the_way = targets
+            .iter()
+            .filter(below)
+            .any(|target| !has(root, target));
         if kind.is_dir() && in_the_way {
             steps.push(Step::Folder {
                 path: text(&path),
