@@ -1,7 +1,7 @@
 //! What an engine can keep apart at all, asked before anything is started.
 
 use super::Failure;
-use crate::engine::Engine;
+use crate::engine::{Engine, EngineKind};
 use crate::plan::Apart;
 
 /// Whether `engine` can keep tests apart like this.
@@ -21,8 +21,12 @@ pub fn possible(apart: &Apart, engine: &dyn Engine) -> Result<(), Failure> {
     // One that isolates nothing says that of itself, and has whatever network the machine has.
     if isolates && !engine.offers(apart.network) {
         return Err(Failure::engine(format!(
-            "the engine {name} has no network {}\nhint: use --network none, or --engine docker",
-            apart.network.as_str()
+            "the engine {name} has no network {} here\nhint: use --network none, or --engine docker{}",
+            apart.network.as_str(),
+            match engine.kind() {
+                EngineKind::Sandbox => ", or install slirp4netns",
+                _ => "",
+            }
         )));
     }
     Ok(())

@@ -68,13 +68,13 @@ fn without_an_engine_each_is_named_with_its_reason() {
             "docker does not answer: docker: Cannot connect to the Docker daemon at unix:///x.sock. Is the docker daemon running?",
         ),
     ] {
-        for command in ["run", "build", "clean"] {
+        for command in ["run", "build"] {
             let said = project.run([command]);
             assert_eq!(
                 said.stderr,
                 format!(
                     "error: no engine answers: {docker}; podman is not installed\n\
-                     hint: install docker or podman and start it, or name another with --engine\n"
+                     hint: install docker or podman and start it, or take one that needs neither: --engine sandbox\n"
                 )
             );
             assert_eq!((said.stdout.as_str(), said.status), ("", 3));
@@ -178,6 +178,13 @@ fn doctor_and_clean_look_at_the_engine_that_is_there() {
         "{}",
         said.stdout
     );
+    let said = bare().run(["clean"]);
+    assert_eq!(
+        (said.stdout.as_str(), said.status),
+        ("nothing to remove\n", 0)
+    );
+    let said = bare().executable(".fake/docker", DOWN).run(["clean"]);
+    assert_eq!((said.stdout.as_str(), said.status), ("", 3));
     let said = bare().run(["doctor"]);
     assert_eq!(said.status, 3);
     assert!(

@@ -164,11 +164,11 @@ pub fn run(
 ///
 /// # Errors
 /// Its name cannot be given to docker as it is.
-pub fn make_network(owner: &Owner) -> Result<Vec<OsString>, EngineError> {
+pub fn make_network(owner: &Owner, flavour: Flavour) -> Result<Vec<OsString>, EngineError> {
     let mut arguments = Arguments(vec!["network".into(), "create".into()]);
     arguments.flag("--internal");
-    for option in ["inhibit_ipv4=true", "enable_icc=false"] {
-        arguments.option("--opt", format!("com.docker.network.bridge.{option}"));
+    for option in flavour.closed_network() {
+        arguments.flag(option);
     }
     for (key, value) in owner.labels() {
         arguments.option("--label", format!("{key}={value}"));

@@ -42,6 +42,23 @@ impl Flavour {
         }
     }
 
+    /// What keeps everybody else out of a network, beside `--internal`. Podman knows neither of
+    /// docker's two options, and would start a program that answers questions for names.
+    pub const fn closed_network(self) -> &'static [&'static str] {
+        match self {
+            Flavour::Docker => &[
+                "--opt=com.docker.network.bridge.inhibit_ipv4=true",
+                "--opt=com.docker.network.bridge.enable_icc=false",
+            ],
+            Flavour::Podman => &["--disable-dns"],
+        }
+    }
+
+    /// Podman's templates for networks know no single label.
+    pub const fn lists_networks_as_json(self) -> bool {
+        matches!(self, Flavour::Podman)
+    }
+
     /// Podman's `--read-only` brings writable tmpfs on /run, /tmp and /var/tmp along, which nothing
     /// bounds and no reset empties.
     pub const fn read_only_brings_tmpfs(self) -> bool {

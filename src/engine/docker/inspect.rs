@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::Deserialize;
+
 use super::super::call::{Answer, Call, one_line};
 use super::super::spec::LABEL;
 use super::super::{EngineError, Found, FoundImage, Image, Owner};
@@ -24,7 +26,29 @@ pub fn containers(docker: &Docker) -> Result<Vec<Found>, EngineError> {
 /// # Errors
 /// The engine does not answer, or not as it should.
 pub fn networks(docker: &Docker) -> Result<Vec<Found>, EngineError> {
-    owned(docker, &["network", "ls"], "Name")
+    if !docker.flavour().lists_networks_as_json() {
+        return owned(docker, &["network", "ls"], "Name");
+    }
+    let filter = format!("label={LABEL}.run");
+    let call = docker.call(["network", "ls", "--filter", &filter, "--format", "json"]);
+    let answer = docker.run(&call)?;
+    let networks: Vec<PodmanNetwork> =
+        serde_json::from_slice(&answer).map_err(|_| call.garbage(&answer))?;
+    let found = |network: PodmanNetwork| Found {
+        id: network.id,
+        name: network.name,
+        owner: Owner::from_labels(&network.labels),
+    };
+    Ok(networks.into_iter().map(found).collect())
+}
+
+/// The part of podman's listing that we use.
+#[derive(Deserialize)]
+struct PodmanNetwork {
+    id: String,
+    name: String,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
 }
 
 /// What a listing shows of those that carry our labels; `name` is the column of their names.
@@ -81,7 +105,9 @@ pub fn remove_network(docker: &Docker, id: &str) -> Result<(), EngineError> {
     let answer = call.answer()?;
     let stderr = one_line(&answer.stderr);
     let gone = || {
-        diagnose::no_such(&stderr, "network") || stderr.contains(&format!("network {id} not found"))
+        diagnose::no_such(&stderr, "network")
+            || stderr.contains(&format!("network {id} not found"))
+            || stderr.contains(&format!("{id}: network not found"))
     };
     if answer.status.success() || gone() {
         Ok(())
@@ -315,10 +341,28 @@ mod tests {
     }
 
     #[test]
+    fn podman_lists_networks_in_its_own_form_and_makes_them_with_its_own_options() {
+        let fake = Fake::new(
+            r#"[ $2 != ls ] || echo '[{"name":"n","id":"i","labels":{"dev.docker-test.run":"r","dev.docker-test.boot":"b","dev.docker-test.pid":"1","dev.docker-test.pid-start":"2"}},{"name":"m","id":"j"}]'"#,
+        );
+        let found = fake.podman().networks().unwrap();
+        let owner = found[0].owner.clone().unwrap();
+        assert_eq!((owner.run.as_str(), owner.pid_start), ("r", 2));
+        assert_eq!((found[1].name.as_str(), &found[1].owner), ("m", &None));
+        fake.podman().make_network(&owner).unwrap();
+        let calls = fake.calls();
+        assert_eq!(
+            calls[1][..4],
+            ["network", "create", "--internal", "--disable-dns"]
+        );
+    }
+
+    #[test]
     fn a_network_that_is_gone_is_removed() {
         for words in [
             "Error: No such network: x",
             "Error response from daemon: network x not found",
+            "Error: unable to find network with name or ID x: network not found",
         ] {
             let gone = Fake::new(&format!("echo '{words}' >&2; exit 1"));
             gone.docker().remove_network("x").unwrap();

@@ -279,7 +279,8 @@ impl Engine for Docker {
     }
 
     fn make_network(&self, owner: &Owner) -> Result<(), EngineError> {
-        self.run(&self.call(argv::make_network(owner)?)).map(|_| ())
+        self.run(&self.call(argv::make_network(owner, self.flavour)?))
+            .map(|_| ())
     }
 
     fn networks(&self) -> Result<Vec<Found>, EngineError> {

@@ -31,12 +31,17 @@ impl Docker {
         }
     }
 
+    /// Whether its program is there.
+    pub fn is_installed(&self) -> bool {
+        find(&self.program).is_some()
+    }
+
     /// Whether it is installed and answers; else why not, as the end of a sentence about it.
     ///
     /// # Errors
     /// `is not installed`, or what it was asked and said, on one line.
     pub fn answers(&self) -> Result<(), String> {
-        if find(&self.program).is_none() {
+        if !self.is_installed() {
             return Err("is not installed".into());
         }
         match (self.flavour(), health::default_socket()) {

@@ -25,9 +25,9 @@ use nix::unistd::{
     Gid, Uid, chdir, execve, pivot_root, setgroups, sethostname, setresgid, setresuid, setsid,
 };
 
-use super::plan::{Obstacle, Plan, Step};
+use super::plan::{Link, Obstacle, Plan, Step};
 use super::sys::{self, attribute};
-use super::{cgroup, filter, limits};
+use super::{cgroup, filter, limits, network};
 use crate::model::ByteText;
 
 /// Folders of the host on which the new root can be put until it is the root; any will do.
@@ -80,7 +80,10 @@ fn become_program(plan: &Plan, errors: BorrowedFd<'_>) -> Result<Infallible, Obs
         place(step, tree)?;
     }
     sethostname(&plan.hostname).at(|| "set the host name".into())?;
-    sys::loopback_up().at(|| "bring the loopback interface up".into())?;
+    network::loopback_up().at(|| "bring the loopback interface up".into())?;
+    if plan.network == Link::Internal {
+        network::make_internal().at(|| "make an interface".into())?;
+    }
     set_parameters(plan)?;
     freeze()?;
     give_up_rights(plan, errors)?;

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use super::super::host_image::{self, Entry};
 use super::super::{Bind, ContainerSpec};
+use super::network;
 use super::plan::{Cgroup, Step};
-use crate::model::ByteText;
+use crate::model::{ByteText, Network};
 
 /// Harmless devices, and the terminal that a process has, if it has one.
 const DEVICES: [&str; 6] = [
@@ -67,6 +68,12 @@ pub fn steps(spec: &ContainerSpec, root: Root<'_>, cgroups: &[Cgroup]) -> Vec<St
         Root::Host => host_image::entries().into_iter().map(entry).collect(),
         Root::Folder(folder) => image(folder, &targets),
     };
+    if spec.hardening.network == Network::Bridge {
+        steps.push(Step::File {
+            path: "/etc/resolv.conf".into(),
+            text: network::RESOLVER.into(),
+        });
+    }
     steps.extend(devices(spec));
     steps.extend(binds.into_iter().map(|bind| Step::Bind {
         source: bind.source.as_os_str().into(),

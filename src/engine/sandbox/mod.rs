@@ -17,6 +17,7 @@ mod inside;
 mod layout;
 mod limits;
 mod monitor;
+mod network;
 mod plan;
 mod shortcut;
 mod sys;
@@ -31,13 +32,13 @@ use nix::unistd::{getgid, getuid};
 use self::cgroup::Hierarchy;
 use self::container::SandboxContainer;
 use self::layout::Root;
-use self::plan::Plan;
+use self::plan::{Link, Plan};
 use super::image_store::Hold;
 use super::{
     Capabilities, Container, ContainerSpec, Engine, EngineError, EngineKind, Health, Image,
     ImageStore, ImageStoreError, SeccompProfile, StoredImage, host_reference,
 };
-use crate::model::ByteText;
+use crate::model::{ByteText, Network};
 
 pub use health::Requirement;
 pub use monitor::monitor;
@@ -145,6 +146,7 @@ impl Sandbox {
             ),
             cgroups,
             oom_file,
+            network: link(hardening.network)?,
             hostname: "docker-test".into(),
             sysctls: hardening.sysctls.iter().map(sysctl).collect(),
             rlimits: limits::of(spec, self.hierarchy().limits()),
@@ -161,6 +163,23 @@ impl Sandbox {
             terminal: spec.terminal,
         })
     }
+}
+
+/// The network of a container.
+fn link(network: Network) -> Result<Link, EngineError> {
+    Ok(match network {
+        Network::None => Link::None,
+        Network::Internal => Link::Internal,
+        Network::Bridge => match network::slirp(std::env::var_os("PATH")) {
+            Some(program) => Link::Out(program.into_os_string().into()),
+            None => {
+                return Err(EngineError::Unavailable {
+                    message: "the sandbox has no way out: slirp4netns is not installed".into(),
+                    hint: "install slirp4netns, or use --network none".into(),
+                });
+            }
+        },
+    })
 }
 
 impl Drop for Sandbox {
@@ -204,6 +223,10 @@ impl Engine for Sandbox {
             id: image.id,
             size_bytes: image.size_bytes,
         }))
+    }
+
+    fn offers(&self, network: Network) -> bool {
+        link(network).is_ok()
     }
 
     fn runs_as_us(&self) -> bool {

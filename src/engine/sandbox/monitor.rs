@@ -8,6 +8,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, PipeReader, PipeWriter, Read, Seek, Write};
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
@@ -19,7 +20,8 @@ use nix::sys::stat::{Mode, umask};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{Pid, dup2_stdin, dup2_stdout, getgid, getppid, getuid};
 
-use super::plan::{Obstacle, Plan, RECORD, Record};
+use super::network::WayOut;
+use super::plan::{Link, Obstacle, Plan, RECORD, Record};
 use super::sys::{self, Forked};
 use super::{cgroup, inside, limits};
 
@@ -127,7 +129,7 @@ fn run(file: Option<&mut File>) -> Result<Record, Obstacle> {
     };
     drop((go, error_end));
     let container = Running { child, guard };
-    container.prepare(&plan, may_go)?;
+    let _way_out = container.prepare(&plan, may_go)?;
     let obstacle = read_obstacle(errors);
     if !attached {
         close_stdio();
@@ -152,10 +154,18 @@ struct Running {
 
 impl Running {
     /// Does what only the outside can, and lets the child go.
-    fn prepare(&self, plan: &Plan, may_go: PipeWriter) -> Result<(), Obstacle> {
+    fn prepare(&self, plan: &Plan, may_go: PipeWriter) -> Result<Option<WayOut>, Obstacle> {
         let result = write_maps(self.child, plan).and_then(|()| {
+            let way_out = match &plan.network {
+                Link::Out(program) => {
+                    let program = Path::new(program.as_os_str());
+                    Some(WayOut::make(program, self.child, plan.mapped.is_some())?)
+                }
+                Link::None | Link::Internal => None,
+            };
             let sent = { may_go }.write_all(b"!");
-            at(sent.map_err(|_| Errno::EPIPE), "let the container start")
+            at(sent.map_err(|_| Errno::EPIPE), "let the container start")?;
+            Ok(way_out)
         });
         if result.is_err() {
             let _ = kill(self.child, Signal::SIGKILL);

@@ -17,6 +17,8 @@ pub struct Plan {
     pub cgroups: Vec<Cgroup>,
     /// The file that counts kills for want of memory, where there is one.
     pub oom_file: Option<ByteText>,
+    /// What it has of a network.
+    pub network: Link,
     /// Its host name.
     pub hostname: String,
     /// What is put into the empty root, in order.
@@ -48,6 +50,18 @@ impl Plan {
         message.extend(text);
         Ok(message)
     }
+}
+
+/// A container's network, apart from loopback.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Link {
+    /// Nothing.
+    None,
+    /// An interface that leads nowhere.
+    Internal,
+    /// A way out, by this program.
+    Out(ByteText),
 }
 
 /// One cgroup that the monitor makes, joins with the container and removes.
