@@ -44,6 +44,7 @@ const MASKED: [&str; 13] = [
     "/sys/firmware",
 ];
 const HOSTS: &str = "/etc/hosts";
+const RESOLVER: &str = "/etc/resolv.conf";
 /// Most files in the container's own /dev/shm.
 const SHM_INODES: u64 = 16 << 10;
 
@@ -64,16 +65,22 @@ pub fn steps(spec: &ContainerSpec, root: Root<'_>, cgroups: &[Cgroup]) -> Vec<St
     let mut targets: Vec<PathBuf> = ["/dev", "/proc", "/sys"].map(PathBuf::from).to_vec();
     targets.extend(binds.iter().map(|bind| bind.target.clone()));
     targets.extend(spec.tmpfs.iter().map(|place| place.target.clone().into()));
+    let mut files = Vec::new();
+    if matches!(root, Root::Folder(_)) {
+        // Engines give every container its own: without one nobody knows `localhost`.
+        files.push((HOSTS, host_image::HOSTS));
+    }
+    if spec.hardening.network == Network::Bridge {
+        files.push((RESOLVER, network::RESOLVER));
+    }
     let mut steps = match root {
         Root::Host => host_image::entries().into_iter().map(entry).collect(),
-        Root::Folder(folder) => image(folder, &targets),
+        Root::Folder(folder) => image(folder, &targets, &files),
     };
-    if spec.hardening.network == Network::Bridge {
-        steps.push(Step::File {
-            path: "/etc/resolv.conf".into(),
-            text: network::RESOLVER.into(),
-        });
-    }
+    steps.extend(files.into_iter().map(|(path, text)| Step::File {
+        path: path.into(),
+        text: text.into(),
+    }));
     steps.extend(devices(spec));
     steps.extend(binds.into_iter().map(|bind| Step::Bind {
         source: bind.source.as_os_str().into(),
@@ -115,20 +122,15 @@ fn folder(path: &str) -> Step {
 }
 
 /// An image's own files: bound, but for the folders in which something else has to be made, which
-/// are made anew with their entries bound one by one. The image itself is never written.
-fn image(root: &Path, targets: &[PathBuf]) -> Vec<Step> {
+/// are made anew with their entries bound one by one. The image itself is never written. `files` of
+/// ours lie over its own where it has such, which are no links.
+fn image(root: &Path, targets: &[PathBuf], files: &[(&str, &str)]) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut targets = targets.to_vec();
-    if !has(root, Path::new(HOSTS)) {
-        targets.push(HOSTS.into());
-    }
+    let missing = files.iter().filter(|(path, _)| !has(root, Path::new(path)));
+    targets.extend(missing.map(|(path, _)| PathBuf::from(path)));
     expose(root, Path::new("/"), &targets, &mut steps);
-    // Engines give every container its own: without one nobody knows `localhost`.
     steps.push(folder("/etc"));
-    steps.push(Step::File {
-        path: HOSTS.into(),
-        text: host_image::HOSTS.into(),
-    });
     steps
 }
 
@@ -328,6 +330,29 @@ mod tests {
                 "bind /etc/ssl",
                 "folder /etc",
                 "file /etc/hosts"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_way_out_has_a_resolver_that_no_link_of_the_image_leads_elsewhere() {
+        let image = tempfile::tempdir().unwrap();
+        fs::create_dir(image.path().join("etc")).unwrap();
+        fs::write(image.path().join("etc/hosts"), "").unwrap();
+        let resolver = image.path().join("etc/resolv.conf");
+        std::os::unix::fs::symlink("../run/stub.conf", resolver).unwrap();
+        let mut spec = spec("dt-1", &["worker"]);
+        spec.hardening.network = Network::Bridge;
+        let steps = steps(&spec, Root::Folder(image.path()), &[]);
+        let shown: Vec<_> = steps.iter().filter_map(shown).take(5).collect();
+        assert_eq!(
+            shown,
+            [
+                "folder /etc",
+                "bind /etc/hosts",
+                "folder /etc",
+                "file /etc/hosts",
+                "file /etc/resolv.conf"
             ]
         );
     }
