@@ -26,6 +26,7 @@ pub use exit::{Exit, Failure};
 
 /// The whole program.
 pub fn main() -> std::process::ExitCode {
+    crate::host::expect_children();
     // These two are started for every container, and do without the command line's parser.
     let mut words = std::env::args_os().skip(1);
     let first = words.next().unwrap_or_default();

@@ -8,7 +8,16 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use nix::sys::signal::{SigHandler, Signal};
 use sysinfo::{MemoryRefreshKind, System};
+
+/// Lets this process wait for its children: whoever ignores SIGCHLD, as some programs that started
+/// us may, never learns how a child ended.
+pub fn expect_children() {
+    let (child, default) = (Signal::SIGCHLD, SigHandler::SigDfl);
+    // SAFETY: the default is no handler, so nothing of ours runs on it.
+    let _ = unsafe { nix::sys::signal::signal(child, default) };
+}
 
 /// The machine's size.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -27,3 +27,4 @@ mod machine;
 mod odd_input;
 mod redact;
 mod sandbox_faults;
+mod sandbox_edges;

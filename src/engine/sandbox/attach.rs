@@ -1,15 +1,17 @@
-//! A container on the user's own terminal or pipes, for `shell`.
+//! A container that is joined to the user's own terminal or pipes, for `shell`.
 //!
 //! The plan goes to the monitor in a file without a name, because stdin is the container's from the
-//! beginning; the record comes back in it. A terminal inside is one of its own: what runs there
-//! never holds the user's.
+//! beginning; the record comes back in it. A terminal inside is one of its own, and so are pipes: what
+//! runs there never holds the user's. Of a file that is open for reading it could open the other
+//! half, and a folder would be a way out.
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{ErrorKind, Read, Seek, Write};
+use std::io::{ErrorKind, PipeReader, PipeWriter, Read, Seek, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::thread::JoinHandle;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
@@ -20,7 +22,7 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 use nix::unistd::{Gid, Uid, fchown};
 
-use super::super::call::not_started;
+use super::super::call::{not_started, pipe};
 use super::super::{Ending, EngineError};
 use super::MONITOR;
 use super::container::conclude;
@@ -36,38 +38,44 @@ pub fn attach(program: &Path, plan: &Plan) -> Result<u8, EngineError> {
         move |error: std::io::Error| EngineError::Other(format!("cannot {what}: {error}"))
     };
     let mut file = plan_file(plan).map_err(failed("write a container's plan"))?;
-    let terminal = plan
-        .terminal
-        .then(|| Terminal::open(plan.user))
-        .transpose()
-        .map_err(failed("make a terminal"))?;
     let argv: Vec<OsString> = vec![
         program.into(),
         MONITOR.into(),
         file.as_raw_fd().to_string().into(),
     ];
-    let mut expression = duct::cmd(&argv[0], &argv[1..]).unchecked();
-    if let Some(terminal) = &terminal {
-        let end = || {
-            terminal
-                .inner
-                .try_clone()
-                .map_err(failed("copy a terminal"))
-        };
-        expression = expression
-            .stdin_file(end()?)
-            .stdout_file(end()?)
-            .stderr_file(end()?);
-    }
+    let joined = if plan.terminal {
+        let terminal = Terminal::open(plan.user).map_err(failed("make a terminal"))?;
+        Joined::Terminal(terminal)
+    } else {
+        Joined::Pipes(Box::new(Pipes::open(plan.user)?))
+    };
+    let [stdin, stdout, stderr] = joined.ends().map_err(failed("copy a descriptor"))?;
+    let expression = duct::cmd(&argv[0], &argv[1..])
+        .unchecked()
+        .stdin_file(stdin)
+        .stdout_file(stdout)
+        .stderr_file(stderr);
     let handle = expression
         .start()
         .map_err(|error| not_started(&argv, &error))?;
-    // It holds the inner end of the terminal.
+    // It holds the inner ends.
     drop(expression);
-    if let Some(terminal) = terminal {
-        terminal.relay();
-    }
-    handle.wait().map_err(failed("wait for the container"))?;
+    let ended = match joined {
+        Joined::Terminal(terminal) => {
+            terminal.relay();
+            handle.wait().map(drop)
+        }
+        Joined::Pipes(pipes) => {
+            let output = pipes.relay().map_err(failed("start a thread"))?;
+            let ended = handle.wait().map(drop);
+            // Nobody in the container is left to write.
+            for thread in output {
+                let _ = thread.join();
+            }
+            ended
+        }
+    };
+    ended.map_err(failed("wait for the container"))?;
     match conclude(read_record(&mut file), false) {
         Ending::Exited(status) => Ok(u8::try_from(status).unwrap_or(u8::MAX)),
         Ending::Oom | Ending::Removed => Ok(137),
@@ -89,6 +97,69 @@ fn read_record(file: &mut File) -> Option<Record> {
     file.rewind().ok()?;
     file.read_to_string(&mut text).ok()?;
     serde_json::from_str(&text).ok()
+}
+
+/// What the container has as its stdio.
+enum Joined {
+    Terminal(Terminal),
+    Pipes(Box<Pipes>),
+}
+
+impl Joined {
+    /// The container's ends.
+    fn ends(&self) -> std::io::Result<[OwnedFd; 3]> {
+        let ends = match self {
+            Joined::Terminal(terminal) => [terminal.inner.as_fd(); 3],
+            Joined::Pipes(pipes) => [
+                pipes.stdin.0.as_fd(),
+                pipes.stdout.1.as_fd(),
+                pipes.stderr.1.as_fd(),
+            ],
+        };
+        let [stdin, stdout, stderr] = ends.map(|end| end.try_clone_to_owned());
+        Ok([stdin?, stdout?, stderr?])
+    }
+}
+
+/// Pipes for the container's stdio, which go on to ours.
+struct Pipes {
+    stdin: (PipeReader, PipeWriter),
+    stdout: (PipeReader, PipeWriter),
+    stderr: (PipeReader, PipeWriter),
+}
+
+impl Pipes {
+    fn open((user, group): (u32, u32)) -> Result<Self, EngineError> {
+        let open = || {
+            let ends = pipe()?;
+            // Programs inside open `/dev/stdout`. Only root may, and only there it is another's.
+            let _ = fchown(
+                &ends.0,
+                Some(Uid::from_raw(user)),
+                Some(Gid::from_raw(group)),
+            );
+            Ok(ends)
+        };
+        Ok(Pipes {
+            stdin: open()?,
+            stdout: open()?,
+            stderr: open()?,
+        })
+    }
+
+    /// Passes on what is written and read; the threads end when the container's outputs do.
+    fn relay(self) -> std::io::Result<[JoinHandle<()>; 2]> {
+        let carry = |from: OwnedFd, to: OwnedFd| {
+            std::thread::Builder::new().spawn(move || while pass(&from, &to) {})
+        };
+        let ours = |fd: std::os::fd::BorrowedFd<'_>| fd.try_clone_to_owned();
+        // It may wait for our stdin for ever: nobody waits for it.
+        carry(ours(std::io::stdin().as_fd())?, self.stdin.1.into())?;
+        Ok([
+            carry(self.stdout.0.into(), ours(std::io::stdout().as_fd())?)?,
+            carry(self.stderr.0.into(), ours(std::io::stderr().as_fd())?)?,
+        ])
+    }
 }
 
 /// A terminal for the container, and ours while it is joined to it.

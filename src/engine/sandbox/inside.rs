@@ -10,10 +10,11 @@ use std::fs;
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
+use nix::libc;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, unshare};
@@ -169,18 +170,26 @@ fn place(step: &Step, tree: Option<OwnedFd>) -> Result<(), Obstacle> {
     }
 }
 
+/// Writes a small file, never through a link, and never into what is not one.
+fn write(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut file = fs::File::options()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+        .open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.set_permissions(fs::Permissions::from_mode(0o644))
+}
+
 /// Writes a small file; over one of an image, which is read-only, it is mounted.
 fn write_file(path: &ByteText, text: &str) -> Result<(), Obstacle> {
     const STAGE: &str = "/.file";
-    let write = |path: &Path| {
-        fs::write(path, text)
-            .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(0o644)))
-    };
     let place = Path::new(path.as_os_str());
     let none: Option<&str> = None;
-    match write(place) {
+    match write(place, text) {
         Err(error) if error.raw_os_error() == Some(Errno::EROFS as i32) => {
-            write(Path::new(STAGE)).at(|| format!("write {path}"))?;
+            write(Path::new(STAGE), text).at(|| format!("write {path}"))?;
             mount(Some(STAGE), place, none, MsFlags::MS_BIND, none)
                 .and_then(|()| {
                     let place = sys::c_path(path.as_bytes())?;
@@ -359,6 +368,7 @@ fn execute(plan: &Plan) -> Result<Infallible, Obstacle> {
     let argv = strings(&plan.argv).at(|| "read the arguments".into())?;
     let environment = strings(&plan.environment).at(|| "read the environment".into())?;
     let program = argv.first().cloned().unwrap_or_default();
+    sys::default_signals();
     let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None);
     // The last thing: not even we may do now what a test may not.
     for program in &plan.filters {
@@ -373,4 +383,28 @@ pub fn tell(obstacle: &Obstacle, errors: OwnedFd) {
     let text = serde_json::to_string(obstacle).unwrap_or_default();
     // Nobody is left to hear that this fails.
     let _ = fs::File::from(errors).write_all(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_not_written_through_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let (place, elsewhere) = (folder.path().join("hosts"), folder.path().join("other"));
+        write(&place, "one").unwrap();
+        write(&place, "two").unwrap();
+        assert_eq!(fs::read_to_string(&place).unwrap(), "two");
+        fs::rename(&place, &elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &place).unwrap();
+        let error = write(&place, "three").unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(Errno::ELOOP as i32));
+        assert_eq!(fs::read_to_string(&elsewhere).unwrap(), "two");
+        fs::remove_file(&place).unwrap();
+        nix::unistd::mkfifo(&place, Mode::S_IRWXU).unwrap();
+        // It does not wait for a reader either.
+        let error = write(&place, "four").unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(Errno::ENXIO as i32));
+    }
 }

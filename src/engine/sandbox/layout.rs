@@ -44,6 +44,7 @@ const MASKED: [&str; 13] = [
     "/sys/firmware",
 ];
 const HOSTS: &str = "/etc/hosts";
+const RESOLVER: &str = "/etc/resolv.conf";
 /// Most files in the container's own /dev/shm.
 const SHM_INODES: u64 = 16 << 10;
 
@@ -64,16 +65,22 @@ pub fn steps(spec: &ContainerSpec, root: Root<'_>, cgroups: &[Cgroup]) -> Vec<St
     let mut targets: Vec<PathBuf> = ["/dev", "/proc", "/sys"].map(PathBuf::from).to_vec();
     targets.extend(binds.iter().map(|bind| bind.target.clone()));
     targets.extend(spec.tmpfs.iter().map(|place| place.target.clone().into()));
+    let mut files = Vec::new();
+    if matches!(root, Root::Folder(_)) {
+        // Engines give every container its own: without one nobody knows `localhost`.
+        files.push((HOSTS, host_image::HOSTS));
+    }
+    if spec.hardening.network == Network::Bridge {
+        files.push((RESOLVER, network::RESOLVER));
+    }
     let mut steps = match root {
         Root::Host => host_image::entries().into_iter().map(entry).collect(),
-        Root::Folder(folder) => image(folder, &targets),
+        Root::Folder(folder) => image(folder, &targets, &files),
     };
-    if spec.hardening.network == Network::Bridge {
-        steps.push(Step::File {
-            path: "/etc/resolv.conf".into(),
-            text: network::RESOLVER.into(),
-        });
-    }
+    steps.extend(files.into_iter().map(|(path, text)| Step::File {
+        path: path.into(),
+        text: text.into(),
+    }));
     steps.extend(devices(spec));
     steps.extend(binds.into_iter().map(|bind| Step::Bind {
         source: bind.source.as_os_str().into(),
@@ -115,21 +122,34 @@ fn folder(path: &str) -> Step {
 }
 
 /// An image's own files: bound, but for the folders in which something else has to be made, which
-/// are made anew with their entries bound one by one. The image itself is never written.
-fn image(root: &Path, targets: &[PathBuf]) -> Vec<Step> {
+/// are made anew with their entries bound one by one. The image itself is never written. `files` of
+/// ours lie over its own where it has such, which are no links.
+fn image(root: &Path, targets: &[PathBuf], files: &[(&str, &str)]) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut targets = targets.to_vec();
-    if fs::symlink_metadata(root.join("etc/hosts")).is_err() {
-        targets.push(HOSTS.into());
-    }
+    let missing = files.iter().filter(|(path, _)| !has(root, Path::new(path)));
+    targets.extend(missing.map(|(path, _)| PathBuf::from(path)));
     expose(root, Path::new("/"), &targets, &mut steps);
-    // Engines give every container its own: without one nobody knows `localhost`.
     steps.push(folder("/etc"));
-    steps.push(Step::File {
-        path: HOSTS.into(),
-        text: host_image::HOSTS.into(),
-    });
     steps
+}
+
+/// Whether an image has a file or folder at `target`, with no link on the way: what is written there
+/// would go wherever the link leads, the kernel's own files not excepted.
+fn has(root: &Path, target: &Path) -> bool {
+    let mut place = root.to_path_buf();
+    let mut found = None;
+    for name in target.strip_prefix("/").unwrap_or(target) {
+        if found.is_some_and(|kind: fs::FileType| !kind.is_dir()) {
+            return false;
+        }
+        place.push(name);
+        found = fs::symlink_metadata(&place).ok().map(|at| at.file_type());
+        if found.is_none() {
+            return false;
+        }
+    }
+    found.is_none_or(|kind| kind.is_file() || kind.is_dir())
 }
 
 fn expose(root: &Path, inside: &Path, targets: &[PathBuf], steps: &mut Vec<Step>) {
@@ -151,10 +171,10 @@ fn expose(root: &Path, inside: &Path, targets: &[PathBuf], steps: &mut Vec<Step>
             continue;
         };
         // A link in the way of a target is left out, and a folder made in its place.
-        let in_the_way = targets.iter().filter(below).any(|target| {
-            let rest = target.strip_prefix(&path).unwrap_or(target);
-            !kind.is_dir() || !entry.path().join(rest).exists()
-        });
+        let in_the_way = targets
+            .iter()
+            .filter(below)
+            .any(|target| !has(root, target));
         if kind.is_dir() && in_the_way {
             steps.push(Step::Folder {
                 path: text(&path),
@@ -312,6 +332,57 @@ mod tests {
                 "file /etc/hosts"
             ]
         );
+    }
+
+    #[test]
+    fn a_way_out_has_a_resolver_that_no_link_of_the_image_leads_elsewhere() {
+        let image = tempfile::tempdir().unwrap();
+        fs::create_dir(image.path().join("etc")).unwrap();
+        fs::write(image.path().join("etc/hosts"), "").unwrap();
+        let resolver = image.path().join("etc/resolv.conf");
+        std::os::unix::fs::symlink("../run/stub.conf", resolver).unwrap();
+        let mut spec = spec("dt-1", &["worker"]);
+        spec.hardening.network = Network::Bridge;
+        let steps = steps(&spec, Root::Folder(image.path()), &[]);
+        let shown: Vec<_> = steps.iter().filter_map(shown).take(5).collect();
+        assert_eq!(
+            shown,
+            [
+                "folder /etc",
+                "bind /etc/hosts",
+                "folder /etc",
+                "file /etc/hosts",
+                "file /etc/resolv.conf"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_hosts_file_that_leads_elsewhere_is_left_out() {
+        let steps_of = |make: &dyn Fn(&Path)| {
+            let image = tempfile::tempdir().unwrap();
+            make(image.path());
+            let steps = steps(&spec("dt-1", &["worker"]), Root::Folder(image.path()), &[]);
+            steps.iter().filter_map(shown).take(3).collect::<Vec<_>>()
+        };
+        let link = |to: &str, from: &Path| std::os::unix::fs::symlink(to, from).unwrap();
+        let made = ["folder /etc", "folder /etc", "file /etc/hosts"];
+        // To the machine's own kernel, and to what is there on the host.
+        for to in ["/proc/sys/kernel/core_pattern", "/etc/passwd", "nowhere"] {
+            let steps = steps_of(&|image| {
+                fs::create_dir(image.join("etc")).unwrap();
+                link(to, &image.join("etc/hosts"));
+            });
+            assert_eq!(steps, made, "{to}");
+        }
+        let steps = steps_of(&|image| {
+            fs::create_dir(image.join("etc")).unwrap();
+            let fifo = image.join("etc/hosts");
+            nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        });
+        assert_eq!(steps, made);
+        let steps = steps_of(&|image| link("/etc", &image.join("etc")));
+        assert_eq!(steps[..2], made[1..]);
     }
 
     #[test]

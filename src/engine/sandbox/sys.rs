@@ -216,6 +216,19 @@ pub fn leave_keyring() {
     unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name) };
 }
 
+/// Gives every signal its default effect: one that is ignored is ignored by what is executed too.
+pub fn default_signals() {
+    // The kernel's `struct sigaction`, all zero: the default, no flags, an empty mask.
+    let default = [0_u64; 4];
+    let old = std::ptr::null_mut::<u64>();
+    // The C library's own signals among them, which it lets nobody name.
+    for signal in 1..=64 {
+        // SAFETY: the structure is no longer than what is given, and outlives the call. SIGKILL and
+        // SIGSTOP are refused, and need none.
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), old, 8) };
+    }
+}
+
 /// Makes stdin the controlling terminal of this new session.
 ///
 /// # Errors

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use nix::dir::Dir;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::stat::Mode;
+use nix::sys::stat::{Mode, fchmod, fstat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::{Cleaned, ipc};
@@ -18,9 +18,68 @@ use crate::model::{ByteText, Leak};
 /// How long sockets of killed processes may take to close.
 const SOCKET_PATIENCE: Duration = Duration::from_secs(1);
 
+/// Where message queues are: /dev/mqueue.
+const QUEUES: &str = "/dev/mqueue";
+
+/// The folder of the message queues. In a user namespace with one user it is the tests' own, who can
+/// close it to the next test.
+struct Queues {
+    dir: Dir,
+    mode: u32,
+}
+
+impl Queues {
+    fn open(path: &str) -> Option<Self> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let dir = Dir::open(path, flags, Mode::empty()).ok()?;
+        let mode = fstat(dir.as_fd()).ok()?.st_mode;
+        Some(Queues { dir, mode })
+    }
+
+    /// Puts its mode back; whether that was needed.
+    fn restore(&self) -> nix::Result<bool> {
+        let changed = fstat(self.dir.as_fd())?.st_mode != self.mode;
+        if changed {
+            fchmod(self.dir.as_fd(), Mode::from_bits_truncate(self.mode))?;
+        }
+        Ok(changed)
+    }
+
+    fn names(&mut self) -> Vec<CString> {
+        let entries = self.dir.iter().flatten();
+        entries
+            .map(|entry| entry.file_name().to_owned())
+            .filter(|name| !matches!(name.to_bytes(), b"." | b".."))
+            .collect()
+    }
+
+    /// Opens it again to everybody it was open to, and removes every queue.
+    fn reset(&mut self, cleaned: &mut Cleaned) {
+        match self.restore() {
+            Ok(false) => {}
+            Ok(true) => cleaned.leaks.push(Leak::Attributes {
+                place: QUEUES.into(),
+            }),
+            Err(error) => cleaned.unclean = Some(format!("cannot restore {QUEUES}: {error}")),
+        }
+        for name in self.names() {
+            let removed = unlinkat(
+                self.dir.as_fd(),
+                name.as_c_str(),
+                UnlinkatFlags::NoRemoveDir,
+            );
+            if let Err(error) = removed {
+                cleaned.unclean = Some(format!("a message queue cannot be removed: {error}"));
+            }
+            let name = ByteText::from(name.into_bytes());
+            cleaned.leaks.push(Leak::MessageQueue { name });
+        }
+    }
+}
+
 /// Open views of the namespaces, with their baseline.
 pub struct Sealed {
-    queues: Option<Dir>,
+    queues: Option<Queues>,
     sockstat: Option<File>,
     sockets: u64,
     mounts: File,
@@ -32,12 +91,11 @@ impl Sealed {
     /// # Errors
     /// /proc is not there.
     pub fn new() -> Result<Self, String> {
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let mounts = File::open("/proc/self/mountinfo")
             .map_err(|error| format!("cannot open /proc/self/mountinfo: {error}"))?;
         let sockstat = File::open("/proc/net/sockstat").ok();
         Ok(Sealed {
-            queues: Dir::open("/dev/mqueue", flags, Mode::empty()).ok(),
+            queues: Queues::open(QUEUES),
             sockets: sockstat.as_ref().and_then(sockets).unwrap_or(0),
             sockstat,
             mounts,
@@ -51,28 +109,13 @@ impl Sealed {
             cleaned.unclean = Some("a System V IPC object cannot be removed".into());
         }
         cleaned.leaks.extend(found);
-        for name in self.queue_names() {
-            if let Some(dir) = &self.queues
-                && let Err(error) =
-                    unlinkat(dir.as_fd(), name.as_c_str(), UnlinkatFlags::NoRemoveDir)
-            {
-                cleaned.unclean = Some(format!("a message queue cannot be removed: {error}"));
-            }
-            let name = ByteText::from(name.into_bytes());
-            cleaned.leaks.push(Leak::MessageQueue { name });
+        if let Some(queues) = &mut self.queues {
+            queues.reset(cleaned);
         }
         self.settle_sockets(cleaned);
         if self.mounts_changed() {
             cleaned.unclean = Some("a mount was changed".into());
         }
-    }
-
-    fn queue_names(&mut self) -> Vec<CString> {
-        let entries = self.queues.iter_mut().flat_map(|dir| dir.iter().flatten());
-        entries
-            .map(|entry| entry.file_name().to_owned())
-            .filter(|name| !matches!(name.to_bytes(), b"." | b".."))
-            .collect()
     }
 
     /// Sockets of a killed process close in their own time, a few milliseconds at most on loopback.
@@ -127,6 +170,28 @@ fn count_sockets(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_closed_folder_of_queues_is_opened_again() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let mut queues = Queues::open(folder.path().to_str().unwrap()).unwrap();
+        let mode = || folder.path().metadata().unwrap().permissions().mode();
+        let before = mode();
+        let mut cleaned = Cleaned::default();
+        queues.reset(&mut cleaned);
+        assert_eq!((cleaned.leaks.len(), mode()), (0, before));
+        std::fs::write(folder.path().join("queue"), "").unwrap();
+        let closed = std::fs::Permissions::from_mode(0o000);
+        std::fs::set_permissions(folder.path(), closed).unwrap();
+        queues.reset(&mut cleaned);
+        assert_eq!((cleaned.unclean, mode()), (None, before));
+        let leaks: Vec<String> = cleaned.leaks.iter().map(Leak::to_string).collect();
+        assert_eq!(
+            leaks,
+            ["changed attributes of /dev/mqueue", "message queue queue"]
+        );
+    }
 
     #[test]
     fn sockets_of_every_state_count() {
