@@ -277,8 +277,8 @@ fn an_engine_without_that_network_says_so_at_once() {
         (said.stdout.as_str(), said.stderr.as_str(), said.status),
         (
             "",
-            "error: the engine sandbox has no network bridge\n\
-             hint: use --network none, or --engine docker\n",
+            "error: the engine sandbox has no network bridge here\n\
+             hint: use --network none, or --engine docker, or install slirp4netns\n",
             3
         )
     );
