@@ -24,7 +24,7 @@ pub fn possible(apart: &Apart, engine: &dyn Engine) -> Result<(), Failure> {
             "the engine {name} has no network {} here\nhint: use --network none, or --engine docker{}",
             apart.network.as_str(),
             match engine.kind() {
-                EngineKind::Sandbox => ", or install slirp4netns",
+                EngineKind::Sandbox => ", or give the sandbox slirp4netns and /dev/net/tun",
                 _ => "",
             }
         )));

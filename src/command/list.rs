@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::prepare::tests;
-use super::run::{GRACE, Setup};
+use super::run::GRACE;
+use super::setup::Setup;
 use super::{Context, Failure, text};
 use crate::cli::{EngineChoice, List, MessageFormat};
 use crate::event::{Attempt, Event, Sink, SinkError};

@@ -6,7 +6,7 @@ use std::io::IsTerminal;
 use super::apart::possible;
 use super::network::OwnNetwork;
 use super::prepare::{is_built, tests};
-use super::run::Setup;
+use super::setup::Setup;
 use super::{Context, Failure};
 use crate::cli::Shell;
 use crate::engine::Recipe;

@@ -10,7 +10,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use super::prepare::tests;
-use super::run::{GRACE, KEEP_BYTES, Setup};
+use super::run::{GRACE, KEEP_BYTES};
+use super::setup::Setup;
 use super::worker::place;
 use super::{Context, Failure};
 use crate::cli::{EngineChoice, MessageFormat, Test};

@@ -278,7 +278,7 @@ fn an_engine_without_that_network_says_so_at_once() {
         (
             "",
             "error: the engine sandbox has no network bridge here\n\
-             hint: use --network none, or --engine docker, or install slirp4netns\n",
+             hint: use --network none, or --engine docker, or give the sandbox slirp4netns and /dev/net/tun\n",
             3
         )
     );

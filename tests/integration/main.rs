@@ -26,5 +26,5 @@ mod levels;
 mod machine;
 mod odd_input;
 mod redact;
-mod sandbox_faults;
 mod sandbox_edges;
+mod sandbox_faults;

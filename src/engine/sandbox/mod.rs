@@ -170,10 +170,10 @@ fn link(network: Network) -> Result<Link, EngineError> {
         Network::None => Link::None,
         Network::Internal => Link::Internal,
         Network::Bridge => match network::slirp(std::env::var_os("PATH")) {
-            Some(program) => Link::Out(program.into_os_string().into()),
-            None => {
+            Ok(program) => Link::Out(program.into_os_string().into()),
+            Err(why) => {
                 return Err(EngineError::Unavailable {
-                    message: "the sandbox has no way out: slirp4netns is not installed".into(),
+                    message: format!("the sandbox has no way out: {why}"),
                     hint: "install slirp4netns, or use --network none".into(),
                 });
             }

@@ -17,12 +17,14 @@ use nix::sys::signal::Signal;
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket,
 };
-use nix::unistd::Pid;
+use nix::unistd::{AccessFlags, Pid, access};
 
 use super::plan::Obstacle;
 
 /// The program that makes a way out.
 const SLIRP: &str = "slirp4netns";
+/// What it makes an interface with.
+const DEVICE: &str = "/dev/net/tun";
 /// Where it answers questions for names.
 pub const RESOLVER: &str = "nameserver 10.0.2.3\n";
 /// The interface that tests see, and the one that it is tied to.
@@ -45,12 +47,23 @@ const VETH_INFO_PEER: u16 = 1;
 /// An `ifinfomsg` that says nothing.
 const ANY_LINK: [u8; 16] = [0; 16];
 
-/// The program for a way out, if this machine has it.
-pub fn slirp(path: Option<OsString>) -> Option<PathBuf> {
-    let path = path?;
+/// The program for a way out.
+///
+/// # Errors
+/// It is not in this `PATH`, or this user may not use what it needs: which, as a line.
+pub fn slirp(path: Option<OsString>) -> Result<PathBuf, &'static str> {
     let program = |folder: PathBuf| folder.join(SLIRP);
     let there = |program: &PathBuf| program.is_absolute() && program.is_file();
-    std::env::split_paths(&path).map(program).find(there)
+    let found = path
+        .iter()
+        .flat_map(std::env::split_paths)
+        .map(program)
+        .find(there)
+        .ok_or("slirp4netns is not installed")?;
+    match access(DEVICE, AccessFlags::R_OK | AccessFlags::W_OK) {
+        Ok(()) => Ok(found),
+        Err(_) => Err("slirp4netns needs /dev/net/tun, which this user may not use"),
+    }
 }
 
 /// From inside: brings the loopback interface up.
@@ -228,11 +241,17 @@ mod tests {
     fn the_way_out_is_looked_for_in_path() {
         let folder = tempfile::tempdir().unwrap();
         let path = |path: &Path| slirp(Some(path.as_os_str().to_owned()));
-        assert_eq!(path(folder.path()), None);
+        let missing = Err("slirp4netns is not installed");
+        assert_eq!(path(folder.path()), missing);
         let program = folder.path().join(SLIRP);
         std::fs::write(&program, "").unwrap();
-        assert_eq!(path(folder.path()), Some(program));
-        assert_eq!(slirp(Some("relative".into())), None);
-        assert_eq!(slirp(None), None);
+        // Where it is, the device decides.
+        if access(DEVICE, AccessFlags::R_OK | AccessFlags::W_OK).is_ok() {
+            assert_eq!(path(folder.path()), Ok(program));
+        } else {
+            assert!(path(folder.path()).is_err_and(|why| why.contains(DEVICE)));
+        }
+        assert_eq!(slirp(Some("relative".into())), missing);
+        assert_eq!(slirp(None), missing);
     }
 }
