@@ -27,10 +27,20 @@ pub use exit::{Exit, Failure};
 /// The whole program.
 pub fn main() -> std::process::ExitCode {
     crate::host::expect_children();
-    // Not through the command line's parser: a monitor is started for every container.
+    // These two are started for every container, and do without the command line's parser.
     let mut words = std::env::args_os().skip(1);
-    if words.next().is_some_and(|word| word == MONITOR) {
+    let first = words.next().unwrap_or_default();
+    if first == MONITOR {
         return monitor(words.next().as_deref()).into();
+    }
+    if first == "worker"
+        && let Some(place) = worker::plain_place(words)
+    {
+        let served = worker::worker(&place).unwrap_or_else(|failure| {
+            Context::read(When::Auto).complain(&failure.message);
+            failure.exit.status()
+        });
+        return served.into();
     }
     let status = match cli::parse(std::env::args_os().collect()) {
         Ok(cli) => {
@@ -82,7 +92,7 @@ fn execute(command: Command, context: &Context) -> Result<u8, Failure> {
         Command::Completions { shell } => text::print(&cli::completions(shell)),
         Command::Man => text::man(),
         Command::Test(arguments) => test::test(&arguments, context),
-        Command::Worker(arguments) => worker::worker(arguments),
+        Command::Worker(arguments) => worker::worker(&worker::place(arguments)),
         Command::Probe { arguments } => Ok(probe::run(&arguments)),
     }
 }

@@ -1,5 +1,6 @@
 //! `docker-test worker`: the supervisor, on stdin and stdout.
 
+use std::ffi::OsString;
 use std::os::fd::AsFd;
 
 use super::Failure;
@@ -15,8 +16,23 @@ pub fn place(arguments: Worker) -> Place {
     }
 }
 
+/// The same from words as our launchers write them; `None` for any others, which are the command
+/// line's parser's. That takes a millisecond, a good part of a container's start.
+pub fn plain_place(mut words: impl Iterator<Item = OsString>) -> Option<Place> {
+    let mut place = Place::default();
+    while let Some(word) = words.next() {
+        match word.to_str()? {
+            "--sealed" => place.sealed = true,
+            "--own" => place.own.push(words.next()?.into()),
+            "--home" => place.home = Some(words.next()?.into()),
+            _ => return None,
+        }
+    }
+    (place.home.is_none() || !place.own.is_empty()).then_some(place)
+}
+
 /// Serves the launcher until it says goodbye.
-pub fn worker(arguments: Worker) -> Result<u8, Failure> {
+pub fn worker(place: &Place) -> Result<u8, Failure> {
     let duplicate = |fd: std::os::fd::BorrowedFd<'_>| {
         fd.try_clone_to_owned().map_err(|error| {
             Failure::engine(format!("the launcher's pipe cannot be used: {error}"))
@@ -24,6 +40,44 @@ pub fn worker(arguments: Worker) -> Result<u8, Failure> {
     };
     let input = duplicate(std::io::stdin().as_fd())?;
     let output = duplicate(std::io::stdout().as_fd())?;
-    serve(input, output, &place(arguments)).map_err(Failure::engine)?;
+    serve(input, output, place).map_err(Failure::engine)?;
     Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{self, Command};
+    use crate::run::worker_arguments;
+
+    #[test]
+    fn our_own_words_mean_what_the_parser_says() {
+        let words = worker_arguments();
+        let plain = plain_place(words.iter().skip(1).cloned()).unwrap();
+        let program = std::iter::once("docker-test".into());
+        let Ok(parsed) = cli::parse(program.chain(words).collect()) else {
+            panic!("our own words are refused");
+        };
+        let Command::Worker(arguments) = parsed.command else {
+            panic!("{:?}", parsed.command);
+        };
+        assert_eq!(plain, place(arguments));
+    }
+
+    #[test]
+    fn all_other_words_are_the_parsers() {
+        for words in [
+            &["--help"][..],
+            &["--own"],
+            &["--own=/tmp"],
+            &["--home", "/h"],
+            &["x"],
+        ] {
+            assert_eq!(
+                plain_place(words.iter().map(OsString::from)),
+                None,
+                "{words:?}"
+            );
+        }
+    }
 }

@@ -49,6 +49,13 @@ impl Workshop<'_> {
             ImageChoice::Isolation => self.ours(Recipe::Isolation, explicit),
             ImageChoice::Full => self.ours(Recipe::Full, explicit),
             ImageChoice::Host => self.host(),
+            ImageChoice::Named(reference)
+                if !self.dry
+                    && self.builder.is_none()
+                    && self.engine.image(reference)?.is_none() =>
+            {
+                Err(self.not_here(reference).into())
+            }
             ImageChoice::Named(reference) => Ok(Root {
                 word: reference.clone(),
                 reference: reference.clone(),

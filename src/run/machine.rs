@@ -45,6 +45,7 @@ pub fn run(
             bad: false,
             interrupted: None,
             last_error: None,
+            obstacle: None,
             held: BTreeSet::new(),
             refused: None,
             looked: Instant::now(),
@@ -104,6 +105,8 @@ pub struct Machine<'scope, 'env> {
     pub bad: bool,
     pub interrupted: Option<i32>,
     pub last_error: Option<EngineError>,
+    /// Why the last worker that did not start did not: what was said already.
+    pub obstacle: Option<String>,
     /// Classes of which a worker had all its limits.
     pub held: BTreeSet<ClassIndex>,
     /// Why the run ends although nothing failed.

@@ -22,4 +22,6 @@ pub use interrupt::forward_signals;
 pub use limits::clamp;
 pub use machine::run;
 pub use request::{Answer, Class, Inbox, Request, RunError};
+#[cfg(test)]
+pub use spec::worker_arguments;
 pub use spec::{HOME, PROJECT, Root, Site, plain_spec, worker_spec};

@@ -50,10 +50,7 @@ impl Machine<'_, '_> {
         if let Some(worker) = self.workers.remove(&number) {
             let problem = worker.given_up.or(worker.problem).or(problem);
             if let (Some(problem), None) = (&problem, self.interrupted) {
-                self.events.push(Event::Notice(Notice {
-                    severity: Severity::Warning,
-                    message: format!("worker {number} was lost: {problem}"),
-                }));
+                self.tell_of_loss(number, problem, started);
             }
             self.events.push(Event::WorkerEnded(WorkerEnded {
                 worker: number,
@@ -61,6 +58,20 @@ impl Machine<'_, '_> {
                 problem,
             }));
         }
+    }
+
+    /// Warns of a lost worker: in one line, and of several that did not start for the same reason
+    /// once.
+    fn tell_of_loss(&mut self, number: WorkerNumber, problem: &str, started: bool) {
+        let problem = problem.lines().next().unwrap_or(problem);
+        if !started && self.obstacle.as_deref() == Some(problem) {
+            return;
+        }
+        self.events.push(Event::Notice(Notice {
+            severity: Severity::Warning,
+            message: format!("worker {number} was lost: {problem}"),
+        }));
+        self.obstacle = (!started).then(|| problem.to_owned());
     }
 
     pub fn on_gone(&mut self, number: WorkerNumber, ending: Ending, words: &str) {

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeVal;
 use nix::time::{ClockId, clock_gettime};
 
 use super::cgroup::{Counters, Reading};
@@ -11,6 +13,7 @@ use crate::model::{Resources, Source};
 pub struct Meter {
     reading: Reading,
     own_us: u64,
+    children_us: u64,
     /// When the test was executed.
     pub started: Instant,
     /// The same in microseconds since 1970.
@@ -24,6 +27,7 @@ impl Meter {
         Meter {
             reading,
             own_us: own_cpu_us(),
+            children_us: children_cpu_us(),
             started: Instant::now(),
             started_unix_us: std::time::SystemTime::now()
                 .duration_since(std::time::UNIX_EPOCH)
@@ -37,9 +41,14 @@ impl Meter {
         Some(used.saturating_sub(own_cpu_us() - self.own_us))
     }
 
-    /// What the test used, now that every process of it is gone. `rusage_us` is the CPU time of
-    /// its own process and the children that it waited for.
-    pub fn finish(&self, counters: &Counters, wall: Duration, rusage_us: u64) -> Resources {
+    /// CPU time of those of the test's processes that were reaped, and of all that these waited for,
+    /// in microseconds.
+    pub fn reaped_us(&self) -> u64 {
+        children_cpu_us().saturating_sub(self.children_us)
+    }
+
+    /// What the test used, now that every process of it is gone.
+    pub fn finish(&self, counters: &Counters, wall: Duration) -> Resources {
         let cpu_us = self.cpu_us(counters);
         let now = counters.read();
         let before = &self.reading;
@@ -48,7 +57,7 @@ impl Meter {
         let record = now.memory_peak_bytes > before.memory_peak_bytes;
         Resources {
             wall_us: wall.as_micros() as u64,
-            cpu_us: Some(cpu_us.unwrap_or(rusage_us)),
+            cpu_us: Some(cpu_us.unwrap_or_else(|| self.reaped_us())),
             cpu_source: Some(if cpu_us.is_some() {
                 Source::Cgroup
             } else {
@@ -63,6 +72,13 @@ impl Meter {
             pids_limit_hits: delta(now.pids_limit_hits, before.pids_limit_hits),
         }
     }
+}
+
+/// CPU time of the processes that this one has reaped so far, in microseconds.
+fn children_cpu_us() -> u64 {
+    let us = |time: TimeVal| time.tv_sec().cast_unsigned() * 1_000_000 + time.tv_usec() as u64;
+    getrusage(UsageWho::RUSAGE_CHILDREN)
+        .map_or(0, |usage| us(usage.user_time()) + us(usage.system_time()))
 }
 
 /// CPU time of this process, in microseconds.

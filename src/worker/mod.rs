@@ -29,7 +29,7 @@ use link::{Link, Next};
 use supervise::Supervisor;
 
 /// What a worker is told about the place that it runs in.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Place {
     /// Folders that belong to this worker alone: emptied after every test. The first is TMPDIR.
     /// Without any, a private folder is made in the machine's temporary folder.

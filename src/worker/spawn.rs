@@ -32,8 +32,6 @@ pub struct Setting<'a> {
     pub environment: &'a [(&'static str, ByteText)],
     /// `/dev/null`, open for reading.
     pub null: BorrowedFd<'a>,
-    /// CPU seconds of one process (RLIMIT_CPU), where no cgroup counts CPU time.
-    pub cpu_seconds: Option<u64>,
     /// The test must not outlive the supervisor: needed where no namespace sees to it.
     pub die_with_parent: bool,
 }
@@ -96,7 +94,6 @@ pub fn spawn(job: &Job, setting: &Setting<'_>) -> Result<Child, String> {
         complaint: complaint.as_bytes(),
         open_files: job.limits.open_files,
         nice: job.limits.nice,
-        cpu_seconds: setting.cpu_seconds,
         die_with_parent: setting.die_with_parent,
     };
     // SAFETY: the child only makes system calls on what was prepared above, then execs or exits.
@@ -173,7 +170,6 @@ struct Plan<'a> {
     complaint: &'a [u8],
     open_files: u64,
     nice: i32,
-    cpu_seconds: Option<u64>,
     die_with_parent: bool,
 }
 
@@ -240,10 +236,6 @@ impl Plan<'_> {
         };
         limit(libc::RLIMIT_NOFILE, self.open_files, self.open_files);
         limit(libc::RLIMIT_CORE, 0, 0);
-        if let Some(seconds) = self.cpu_seconds {
-            // At the hard limit the kernel sends KILL and no XCPU.
-            limit(libc::RLIMIT_CPU, seconds, seconds + 1);
-        }
         // SAFETY: plain system calls; the path and the text are static.
         unsafe {
             if self.nice != 0 {

@@ -20,7 +20,7 @@ use super::process::{Ended, Reach, reap};
 use super::reset::{Cleaned, Reset};
 use super::signals::Signals;
 use super::spawn::{Child, Setting, spawn};
-use crate::model::{ByteText, Clock, StopReason, Termination};
+use crate::model::{ByteText, Clock, StopReason};
 use crate::protocol::{FromWorker, Job, Report, Stream};
 
 /// How long processes that outlive the test's own may take to end by themselves: the last of a
@@ -60,7 +60,9 @@ struct Watch<'a> {
     /// When KILL follows TERM.
     kill_at: Option<Instant>,
     killed_at: Option<Instant>,
-    look_at_cpu: Option<Instant>,
+    /// How many there are for the test.
+    processors: u32,
+    look_at_cpu: Instant,
     news_since: Option<Instant>,
 }
 
@@ -132,19 +134,20 @@ impl Supervisor {
     pub fn execute(&mut self, job: &Job, link: &mut Link) -> Result<Report, String> {
         self.reset.make_home(job.without_reset)?;
         let meter = Meter::start(&self.counters);
-        let cpu_seconds =
-            (!self.counters.count_cpu()).then(|| job.limits.cpu_ms.div_ceil(1000).max(1));
         let Child { pid, output, hold } = spawn(
             job,
             &Setting {
                 environment: &self.environment,
                 null: self.null.as_fd(),
-                cpu_seconds,
                 die_with_parent: self.reach == Reach::Descendants,
             },
         )?;
-        let cpu = Duration::from_millis(job.limits.cpu_ms) / job.limits.cpus.max(1);
-        let look_at_cpu = self.counters.count_cpu().then(|| meter.started + cpu);
+        // Where no cgroup counts, none limits the processors either.
+        let processors = match self.counters.count_cpu() {
+            true => job.limits.cpus.max(1),
+            false => std::thread::available_parallelism().map_or(1, |all| all.get() as u32),
+        };
+        let look_at_cpu = meter.started + Duration::from_millis(job.limits.cpu_ms) / processors;
         let [out, err] = output;
         let mut watch = Watch {
             job,
@@ -159,6 +162,7 @@ impl Supervisor {
             escalated: false,
             kill_at: None,
             killed_at: None,
+            processors,
             look_at_cpu,
             news_since: None,
         };
@@ -167,7 +171,7 @@ impl Supervisor {
             link.flush()?;
         }
         self.watch(&mut watch, link)?;
-        self.finish(watch, link, cpu_seconds)
+        self.finish(watch, link)
     }
 
     /// Until the test's own process has ended.
@@ -202,12 +206,7 @@ impl Supervisor {
     }
 
     /// Cleans up behind the test and writes its report.
-    fn finish(
-        &mut self,
-        mut watch: Watch<'_>,
-        link: &mut Link,
-        cpu_seconds: Option<u64>,
-    ) -> Result<Report, String> {
+    fn finish(&mut self, mut watch: Watch<'_>, link: &mut Link) -> Result<Report, String> {
         let Some((ended, ended_at)) = watch.ended.take() else {
             return Err("a test without an end".into());
         };
@@ -227,15 +226,8 @@ impl Supervisor {
         // Whoever could write is gone now, so this ends.
         watch.read(self.reach, usize::MAX);
         watch.pass_on(link);
-        let mut stopped = watch.stopped;
-        if let Some(seconds) = cpu_seconds
-            && stopped.is_none()
-            && ran_out_of_cpu(&ended, seconds)
-        {
-            stopped = Some(StopReason::Timeout(Clock::Cpu));
-        }
         let seq = watch.job.seq;
-        let resources = watch.meter.finish(&self.counters, wall, ended.rusage_us);
+        let resources = watch.meter.finish(&self.counters, wall);
         let [stdout_bytes, stderr_bytes] = watch.captures.each_ref().map(Capture::total);
         for output in watch
             .captures
@@ -247,7 +239,7 @@ impl Supervisor {
         Ok(Report {
             seq,
             termination: ended.termination,
-            stopped,
+            stopped: watch.stopped,
             escalated: watch.escalated,
             started_unix_us: watch.meter.started_unix_us,
             resources,
@@ -324,15 +316,6 @@ impl Supervisor {
     }
 }
 
-/// Whether RLIMIT_CPU ended this process: with XCPU, or with KILL where it ignores that.
-fn ran_out_of_cpu(ended: &Ended, seconds: u64) -> bool {
-    match ended.termination {
-        Termination::Signal(nix::libc::SIGXCPU) => true,
-        Termination::Signal(nix::libc::SIGKILL) => ended.rusage_us >= seconds * 1_000_000,
-        _ => false,
-    }
-}
-
 /// `poll` with a deadline.
 fn sleep_until(fds: &mut [PollFd<'_>], deadline: Option<Instant>) -> Result<(), String> {
     let timeout = deadline.map(|deadline| {
@@ -350,7 +333,7 @@ impl Watch<'_> {
         let wall = (self.stopped.is_none() && self.hold.is_none()).then(|| self.wall_deadline());
         let news = self.news_since.map(|since| since + NEWS);
         let stuck = self.killed_at.map(|at| at + STUCK);
-        let cpu = self.look_at_cpu.filter(|_| self.stopped.is_none());
+        let cpu = (self.stopped.is_none() && self.hold.is_none()).then_some(self.look_at_cpu);
         [wall, cpu, self.kill_at, stuck, news]
             .into_iter()
             .flatten()
@@ -422,7 +405,7 @@ impl Watch<'_> {
         if self.stopped.is_none() && self.hold.is_none() {
             if now >= self.wall_deadline() {
                 self.stop(StopReason::Timeout(Clock::Wall), reach);
-            } else if self.look_at_cpu.is_some_and(|at| now >= at) {
+            } else if now >= self.look_at_cpu {
                 self.keep_cpu_time(now, reach, counters);
             }
         }
@@ -439,13 +422,21 @@ impl Watch<'_> {
     /// Looks at the CPU time, and says when to look again: it cannot pass faster than all
     /// processors together let it.
     fn keep_cpu_time(&mut self, now: Instant, reach: Reach, counters: &Counters) {
-        let used = Duration::from_micros(self.meter.cpu_us(counters).unwrap_or(0));
         let limit = Duration::from_millis(self.job.limits.cpu_ms);
+        let look = || {
+            let used = self.meter.cpu_us(counters);
+            Duration::from_micros(used.unwrap_or_else(|| self.meter.reaped_us() + reach.cpu_us()))
+        };
+        let mut used = look();
+        if used >= limit {
+            // A process that ended between two of the kernel's answers was counted twice.
+            used = used.min(look());
+        }
         if used >= limit {
             self.stop(StopReason::Timeout(Clock::Cpu), reach);
         } else {
-            let left = (limit - used) / self.job.limits.cpus.max(1);
-            self.look_at_cpu = Some(now + left.max(CPU_LOOK));
+            let left = (limit - used) / self.processors;
+            self.look_at_cpu = now + left.max(CPU_LOOK);
         }
     }
 

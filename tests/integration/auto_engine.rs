@@ -1,10 +1,12 @@
 //! Which engine is taken when none was named, with programs that only play one.
 
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
+use crate::engines::{Engine, on};
 use crate::fake_engine::calls;
-use crate::harness::{PROGRAM, Project};
+use crate::harness::{PROGRAM, Project, Said, finish};
 
 /// What the scripts and tests here call.
 const TOOLS: [&str; 11] = [
@@ -21,17 +23,24 @@ case $1 in
 esac
 ";
 
+/// Where the machine has it.
+fn real(tool: &str) -> PathBuf {
+    let places = ["/usr/bin", "/bin"].map(|folder| Path::new(folder).join(tool));
+    places.into_iter().find(|path| path.exists()).unwrap()
+}
+
 /// A project on a machine that has these tools and no engine.
 fn bare() -> Project {
-    let project = Project::new()
-        .test("a", ":")
-        .env("DOCKER_HOST", "unix:///x.sock");
-    let tools = project.path().join(".tools");
-    std::fs::create_dir(&tools).unwrap();
+    bare_in(Project::new())
+}
+
+fn bare_in(project: Project) -> Project {
+    let project = project.test("a", ":").env("DOCKER_HOST", "unix:///x.sock");
+    // Scripts write down their calls beside themselves.
+    project.folder(".fake");
+    let tools = project.folder(".tools");
     for tool in TOOLS {
-        let real = ["/usr/bin", "/bin"].map(|folder| Path::new(folder).join(tool));
-        let real = real.into_iter().find(|path| path.exists()).unwrap();
-        symlink(real, tools.join(tool)).unwrap();
+        symlink(real(tool), tools.join(tool)).unwrap();
     }
     let mut path = project.path().join(".fake").into_os_string();
     path.push(":");
@@ -48,6 +57,7 @@ fn with_podman(name: &str) -> Project {
     bare()
         .executable(&format!(".fake/{name}"), &format!("#!/bin/sh\n{script}\n"))
         .file(".fake/info", INFO)
+        .file(".fake/networks", "[]\n")
         .env("FAKE_PROGRAM", PROGRAM)
 }
 
@@ -59,41 +69,106 @@ fn program_of(project: &Project, arguments: &[&str]) -> String {
     line.split(' ').next().unwrap().to_owned()
 }
 
-#[test]
-fn without_an_engine_each_is_named_with_its_reason() {
-    for (project, docker) in [
-        (bare(), "docker is not installed"),
+/// Runs the program where not even the embedded engine can work: as a root without any right.
+fn without_rights(project: &Project, arguments: &[&str]) -> Said {
+    let typed = project.command(arguments);
+    let mut command = Command::new(real("unshare"));
+    command
+        .args(["--user", "--map-root-user"])
+        .arg(real("setpriv"))
+        .args(["--bounding-set=-all", "--inh-caps=-all"])
+        .arg(typed.get_program())
+        .args(typed.get_args())
+        .current_dir(project.path())
+        .env_clear()
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    for (name, value) in typed.get_envs() {
+        command.env(name, value.unwrap());
+    }
+    finish(project.spawn(&mut command))
+}
+
+/// A docker that is not there, and one that does not answer, with what is said of it.
+fn silent_dockers(project: impl Fn() -> Project) -> [(Project, &'static str); 2] {
+    [
+        (project(), "docker is not installed"),
         (
-            bare().executable(".fake/docker", DOWN),
+            project().executable(".fake/docker", DOWN),
             "docker does not answer: docker: Cannot connect to the Docker daemon at unix:///x.sock. Is the docker daemon running?",
         ),
-    ] {
-        for command in ["run", "build"] {
-            let said = project.run([command]);
-            assert_eq!(
-                said.stderr,
-                format!(
-                    "error: no engine answers: {docker}; podman is not installed\n\
-                     hint: install docker or podman and start it, or take one that needs neither: --engine sandbox\n"
-                )
-            );
-            assert_eq!((said.stdout.as_str(), said.status), ("", 3));
-        }
+    ]
+}
+
+on!([sandbox_user]
+    without_an_engine_each_is_named_with_its_reason
+);
+
+fn without_an_engine_each_is_named_with_its_reason(_: &Engine) {
+    for (project, docker) in silent_dockers(bare) {
+        let said = without_rights(&project, &["run"]);
+        // What is in the sandbox's way is more or less, by the machine.
+        let [error, hint] = said.stderr.lines().collect::<Vec<_>>()[..] else {
+            panic!("{said:?}")
+        };
+        let expected = format!(
+            "error: no engine answers: {docker}; podman is not installed; the sandbox cannot "
+        );
+        assert!(error.starts_with(&expected), "{error}");
+        let expected = "hint: install docker or podman and start it; for the sandbox: ";
+        assert!(hint.starts_with(expected), "{hint}");
+        assert_eq!((said.stdout.as_str(), said.status), ("", 3));
         assert!(!project.path().join("test-results").exists());
     }
+    let said = without_rights(&bare(), &["doctor"]);
+    assert_eq!(said.status, 3, "{}", said.stdout);
+    for line in [
+        "! warning  engine: docker is not installed\n",
+        "! warning  engine: podman is not installed\n",
+        "x problem  sandbox: the sandbox cannot ",
+    ] {
+        assert!(said.stdout.contains(line), "{line}: {}", said.stdout);
+    }
+}
+
+on!([sandbox sandbox_user]
+    the_sandbox_is_taken_where_nothing_else_answers
+);
+
+fn the_sandbox_is_taken_where_nothing_else_answers(on: &Engine) {
+    for (project, docker) in silent_dockers(|| bare_in(on.project())) {
+        let said = project.run(["run"]);
+        assert_eq!(said.status, 0, "{said:?}");
+        let why = format!("warning: engine sandbox: {docker}; podman is not installed\n");
+        assert!(said.stderr.contains(&why), "{}", said.stderr);
+        assert_eq!(project.query("select engine from runs"), "sandbox");
+        assert_eq!(
+            project.verdicts(),
+            [("test/a_test.sh".into(), "pass".into())]
+        );
+        let said = project.run(["doctor"]);
+        assert_eq!(said.status, 0, "{}", said.stdout);
+        assert!(
+            said.stdout
+                .contains("+ ok       sandbox: a container starts\n"),
+            "{}",
+            said.stdout
+        );
+        assert_eq!(on.left_by(&project), Vec::<String>::new());
+    }
+    let project = bare_in(on.project());
+    let said = project.run(["build"]);
+    assert_eq!(
+        said.stderr,
+        "error: the engine sandbox builds no images\nhint: --engine docker or --engine podman\n"
+    );
+    assert_eq!(said.status, 3);
 }
 
 #[test]
 fn podman_is_taken_where_docker_is_not_and_says_why() {
-    let missing = with_podman("podman");
-    let down = with_podman("podman").executable(".fake/docker", DOWN);
-    for (project, why) in [
-        (missing, "docker is not installed"),
-        (
-            down,
-            "docker does not answer: docker: Cannot connect to the Docker daemon at unix:///x.sock. Is the docker daemon running?",
-        ),
-    ] {
+    for (project, why) in silent_dockers(|| with_podman("podman")) {
         let said = project.run(["run", "--image", "host"]);
         assert_eq!(said.status, 0, "{said:?}");
         assert!(
@@ -178,20 +253,12 @@ fn doctor_and_clean_look_at_the_engine_that_is_there() {
         "{}",
         said.stdout
     );
-    let said = bare().run(["clean"]);
-    assert_eq!(
-        (said.stdout.as_str(), said.status),
-        ("nothing to remove\n", 0)
-    );
-    let said = bare().executable(".fake/docker", DOWN).run(["clean"]);
-    assert_eq!((said.stdout.as_str(), said.status), ("", 3));
-    let said = bare().run(["doctor"]);
-    assert_eq!(said.status, 3);
-    assert!(
-        said.stdout.contains(
-            "x problem  engine: no engine answers: docker is not installed; podman is not installed\n"
-        ),
-        "{}",
-        said.stdout
-    );
+    // Of an engine that is not there, there is nothing.
+    for (project, _) in silent_dockers(bare) {
+        let said = project.run(["clean"]);
+        assert_eq!(
+            (said.stdout.as_str(), said.status),
+            ("nothing to remove\n", 0)
+        );
+    }
 }

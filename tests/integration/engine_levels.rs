@@ -1,10 +1,24 @@
 //! Levels and networks in the real engine.
 
 use std::net::TcpListener;
-use std::process::Command;
 use std::time::Duration;
 
-use crate::harness::{Project, Said, containers_of, engine, wait_until};
+use crate::engines::{Engine, on, on_every_engine};
+use crate::harness::{Project, Said, wait_until};
+
+on_every_engine! {
+    leaks_are_warnings_under_standard_and_failures_under_strict
+    the_pids_limit_fails_a_test_under_strict
+    paranoid_is_strict_in_a_container_for_each_test
+}
+
+on!([docker sandbox sandbox_user] workers_do_not_reach_each_other);
+
+// They ask the engine for its networks.
+on!([docker]
+    each_network_reaches_what_it_says
+    the_network_of_a_killed_launcher_is_removed_by_the_next_run
+);
 
 /// Each leaves something outside its own folders, and exits with 0.
 const LEAKS: [(&str, &str); 6] = [
@@ -33,12 +47,15 @@ const OWN: [(&str, &str); 4] = [
     ),
 ];
 
-fn run(project: &Project, more: &[&str]) -> Said {
-    project.run(["run", "--image", "host"].iter().chain(more))
+/// The last run: one that is refused comes before it.
+const LAST: &str = "run = (select run from runs order by started_unix_us desc limit 1)";
+
+fn run(on: &Engine, project: &Project, more: &[&str]) -> Said {
+    project.run(on.run(more.iter().copied()))
 }
 
-fn project(tests: &[(&str, &str)]) -> Project {
-    let project = Project::new().config("workers: 1");
+fn project(on: &Engine, tests: &[(&str, &str)]) -> Project {
+    let project = on.project().config("workers: 1");
     tests.iter().fold(project, |project, (name, script)| {
         project.test(name, script)
     })
@@ -51,14 +68,10 @@ fn verdict(project: &Project, name: &str) -> String {
     found.next().unwrap_or_else(|| panic!("{id} did not run")).1
 }
 
-#[test]
-fn leaks_are_warnings_under_standard_and_failures_under_strict() {
-    if !engine() {
-        return;
-    }
-    let project = project(&[&LEAKS[..], &OWN].concat());
+fn leaks_are_warnings_under_standard_and_failures_under_strict(on: &Engine) {
+    let project = project(on, &[&LEAKS[..], &OWN].concat());
     for level in ["standard", "strict"] {
-        let said = run(&project, &["--level", level]);
+        let said = on.run_at_level(level, &project);
         let strict = level == "strict";
         assert_eq!(said.status, i32::from(strict), "{said:?}");
         for (name, _) in LEAKS {
@@ -74,55 +87,48 @@ fn leaks_are_warnings_under_standard_and_failures_under_strict() {
         }
         let lines = said.stdout.matches("  = left behind: ").count();
         assert_eq!(lines, LEAKS.len(), "{}", said.stdout);
-        let last = "(select run from runs order by started_unix_us desc limit 1)";
-        assert_eq!(
-            project.query(&format!(
-                "select count(distinct worker) from attempts where run = {last}"
-            )),
-            "1"
-        );
-        let limits = project.query(&format!("select limits from workers where run = {last}"));
-        assert!(!limits.contains("unenforced"), "{limits}");
+        let workers = format!("select count(distinct worker) from attempts where {LAST}");
+        assert_eq!(project.query(&workers), "1");
     }
-    let leaks = "select leaks from attempts join tests using (test) where id like ";
-    let home = project.query(&format!("{leaks}'%/home_test.sh'"));
+    on.promises(&project);
+    let leaks = format!("select leaks from attempts join tests using (test) where {LAST} and id");
+    let home = project.query(&format!("{leaks} like '%/home_test.sh'"));
     assert!(
         home.contains("/home/testuser") && !home.contains("outside"),
         "{home}"
     );
-    let beside = project.query(&format!("{leaks}'%/beside_home_test.sh'"));
+    let beside = project.query(&format!("{leaks} like '%/beside_home_test.sh'"));
     assert!(beside.contains("\"outside\":true"), "{beside}");
-    assert_eq!(containers_of(&project), Vec::<String>::new());
+    assert_eq!(on.left_by(&project), Vec::<String>::new());
 }
 
-#[test]
-fn the_pids_limit_fails_a_test_under_strict() {
-    if !engine() {
-        return;
-    }
-    let project = project(&[(
-        "forks",
-        r#"perl -e 'for (1..200) { my $p = fork; exit 0 unless defined $p; if (!$p) { sleep 60; exit } }'; kill -KILL -1; exit 0"#,
-    )]);
+fn the_pids_limit_fails_a_test_under_strict(on: &Engine) {
+    let project = project(
+        on,
+        &[(
+            "forks",
+            r#"perl -e 'for (1..200) { my $p = fork; exit 0 unless defined $p; if (!$p) { sleep 60; exit } }'; kill -KILL -1; exit 0"#,
+        )],
+    );
     // The last KILL is the test's own end too: what it left is not to be judged.
-    for (level, expected) in [("standard", "pass"), ("strict", "fail pids")] {
-        let said = run(&project, &["--level", level]);
+    for (level, expected) in [
+        ("standard", "pass"),
+        ("strict", "needs more processes, strict"),
+    ] {
+        let said = on.run_at_level(level, &project);
+        let expected = on.promises(&project).verdict(expected);
         assert_eq!(verdict(&project, "forks"), expected, "{said:?}");
     }
 }
 
-#[test]
-fn paranoid_is_strict_in_a_container_for_each_test() {
-    if !engine() {
-        return;
-    }
-    let project = project(&[LEAKS[1], OWN[0], OWN[1]]);
-    let said = run(&project, &["--level", "paranoid"]);
+fn paranoid_is_strict_in_a_container_for_each_test(on: &Engine) {
+    let project = project(on, &[LEAKS[1], OWN[0], OWN[1]]);
+    let said = on.run_at_level("paranoid", &project);
     assert_eq!(said.status, 1, "{said:?}");
     assert_eq!(verdict(&project, LEAKS[1].0), "fail leak");
     assert_eq!(verdict(&project, OWN[1].0), "pass");
-    let workers = "select count(distinct worker) || ' of ' || count(*) from attempts";
-    assert_eq!(project.query(workers), "3 of 3");
+    let workers = "select count(distinct worker) || ' of ' || count(*) from attempts where ";
+    assert_eq!(project.query(&format!("{workers}{LAST}")), "3 of 3");
 }
 
 /// What a test sees of the network, a word a line: its interfaces, and `reached` where `$PEER` or
@@ -143,17 +149,10 @@ const LOOK: &str = r#"perl -MIO::Socket::INET -e '
     }
 '"#;
 
-fn docker(arguments: &[&str]) -> String {
-    let output = Command::new("docker").args(arguments).output().unwrap();
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{arguments:?}: {stderr}");
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
-}
-
 /// The networks of a run, by its name.
-fn networks_of(run: &str) -> String {
+fn networks_of(on: &Engine, run: &str) -> String {
     let filter = format!("label=dev.docker-test.run={run}");
-    docker(&[
+    on.call([
         "network",
         "ls",
         "--filter",
@@ -163,14 +162,10 @@ fn networks_of(run: &str) -> String {
     ])
 }
 
-#[test]
-fn each_network_reaches_what_it_says() {
-    if !engine() {
-        return;
-    }
+fn each_network_reaches_what_it_says(on: &Engine) {
     // Somebody to reach: this machine, at the address that the bridge gives it.
     let format = "{{range .IPAM.Config}}{{.Gateway}}{{end}}";
-    let gateway = docker(&["network", "inspect", "bridge", "--format", format]);
+    let gateway = on.call(["network", "inspect", "bridge", "--format", format]);
     let listener = TcpListener::bind("0.0.0.0:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let (peer, port) = (format!("PEER={gateway}"), format!("PORT={port}"));
@@ -179,8 +174,9 @@ fn each_network_reaches_what_it_says() {
         ("internal", &["eth0"]),
         ("bridge", &["eth0", "reached"]),
     ] {
-        let project = project(&[("look", LOOK)]);
+        let project = project(on, &[("look", LOOK)]);
         let said = run(
+            on,
             &project,
             &[
                 "--network",
@@ -204,16 +200,12 @@ fn each_network_reaches_what_it_says() {
         let limits = project.query("select limits from workers");
         assert!(!limits.contains("unenforced"), "{network}: {limits}");
         assert_eq!(project.query("select leaks from attempts"), "NULL");
-        assert_eq!(networks_of(&project.query("select run from runs")), "");
+        assert_eq!(networks_of(on, &project.query("select run from runs")), "");
     }
 }
 
 /// Tests of one run, each in its own worker, do not meet on its network.
-#[test]
-fn workers_do_not_reach_each_other() {
-    if !engine() {
-        return;
-    }
+fn workers_do_not_reach_each_other(on: &Engine) {
     let script = r#"perl -MIO::Socket::INET -e '
         my $listener = IO::Socket::INET->new(LocalPort => 4321, Listen => 5) or die $!;
         open(T, "<", "/proc/net/fib_trie") or die $!;
@@ -226,8 +218,9 @@ fn workers_do_not_reach_each_other() {
             exit 9 if IO::Socket::INET->new(PeerAddr => "$net$_", PeerPort => 4321, Timeout => 1);
         }
         IO::Socket::INET->new(PeerAddr => $own, PeerPort => 4321, Timeout => 1) or exit 8'"#;
-    let project = project(&[("a", script), ("b", script)]);
+    let project = project(on, &[("a", script), ("b", script)]);
     let said = run(
+        on,
         &project,
         &[
             "--network",
@@ -246,36 +239,23 @@ fn workers_do_not_reach_each_other() {
 }
 
 /// Its network outlives a launcher that is killed, and not the next run that has one.
-#[test]
-fn the_network_of_a_killed_launcher_is_removed_by_the_next_run() {
-    if !engine() {
-        return;
-    }
-    let project = project(&[("a", "sleep 1000")]);
-    let arguments = [
-        "run",
-        "--image",
-        "host",
-        "--network",
-        "internal",
-        "--timeout",
-        "10m",
-    ];
-    let mut child = project.start(arguments);
+fn the_network_of_a_killed_launcher_is_removed_by_the_next_run(on: &Engine) {
+    let project = project(on, &[("a", "sleep 1000")]);
+    let mut child = project.start(on.run(["--network", "internal", "--timeout", "10m"]));
     let soon = Duration::from_secs(60);
     let label = format!("label=dev.docker-test.pid={}", child.id());
     wait_until("its container", soon, || {
-        !docker(&["ps", "-q", "--filter", &label]).is_empty()
+        !on.call(["ps", "-q", "--filter", &label]).is_empty()
     });
     child.kill().unwrap();
     child.wait().unwrap();
-    let networks = || docker(&["network", "ls", "-q", "--filter", &label]);
+    let networks = || on.call(["network", "ls", "-q", "--filter", &label]);
     assert_eq!(networks().lines().count(), 1);
     wait_until("its container's end", soon, || {
-        docker(&["ps", "-aq", "--filter", &label]).is_empty()
+        on.call(["ps", "-aq", "--filter", &label]).is_empty()
     });
-    let next = self::project(&[("b", "exit 0")]);
-    let said = run(&next, &["--network", "internal"]);
+    let next = self::project(on, &[("b", "exit 0")]);
+    let said = run(on, &next, &["--network", "internal"]);
     assert_eq!((said.stderr.as_str(), said.status), ("", 0), "{said:?}");
     assert_eq!(networks(), "");
 }

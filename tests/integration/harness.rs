@@ -1,11 +1,12 @@
 //! A throw-away project, the program run in it, and everything that it said.
 
+use std::cell::RefCell;
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// The program under test.
@@ -13,10 +14,30 @@ pub const PROGRAM: &str = env!("CARGO_BIN_EXE_docker-test");
 /// How long anything here may take before a test fails.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
+/// The variables that the program gets from who runs the tests.
+const TAKEN: [&str; 6] = [
+    "PATH",
+    "HOME",
+    "DOCKER_HOST",
+    "DOCKER_CONFIG",
+    "CONTAINERS_CONF",
+    "TMPDIR",
+];
+
 /// A project in a folder of its own, which is removed at the end.
 pub struct Project {
     folder: tempfile::TempDir,
+    data: tempfile::TempDir,
     environment: Vec<(OsString, OsString)>,
+    user: Option<User>,
+    launchers: RefCell<Vec<u32>>,
+}
+
+/// Another user than who runs the tests.
+struct User {
+    /// User and group.
+    id: u32,
+    home: tempfile::TempDir,
 }
 
 /// What a run of the program said.
@@ -35,12 +56,52 @@ impl Project {
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         Project {
             folder,
+            data: tempfile::tempdir().unwrap(),
             environment: Vec::new(),
+            user: None,
+            launchers: RefCell::default(),
         }
+    }
+
+    /// An empty one of this user, who runs the program there. Only root can make it.
+    pub fn of_user(user: u32) -> Self {
+        let mut project = Project::new();
+        let home = tempfile::tempdir().unwrap();
+        fs::set_permissions(home.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        project.user = Some(User { id: user, home });
+        for path in [project.path(), project.data(), project.home().unwrap()] {
+            project.own(path);
+        }
+        project
+    }
+
+    fn home(&self) -> Option<&Path> {
+        Some(self.user.as_ref()?.home.path())
+    }
+
+    /// Gives a file or folder to the project's user.
+    fn own(&self, path: &Path) {
+        if let Some(user) = &self.user {
+            chown(path, Some(user.id), Some(user.id)).unwrap();
+        }
+    }
+
+    /// Makes a folder that the project's user can write to.
+    pub fn folder(&self, name: impl AsRef<Path>) -> PathBuf {
+        let path = self.path().join(name);
+        fs::create_dir_all(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        self.own(&path);
+        path
     }
 
     pub fn path(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Where the program keeps what is not of one project. Podman without root keeps its own there.
+    pub fn data(&self) -> &Path {
+        self.data.path()
     }
 
     /// Writes a file, readable by everybody, with the folders above it.
@@ -83,22 +144,48 @@ impl Project {
 
     /// The program with these arguments, in the project, with an environment of its own.
     pub fn command<I: IntoIterator<Item: AsRef<OsStr>>>(&self, arguments: I) -> Command {
-        let mut command = Command::new(PROGRAM);
+        let mut command = Command::new(self.program());
         command
             .args(arguments)
             .current_dir(self.path())
             .env_clear()
             .stdin(Stdio::null());
-        for name in ["PATH", "HOME", "DOCKER_HOST", "DOCKER_CONFIG", "TMPDIR"] {
+        for name in TAKEN {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);
             }
         }
+        if let Some(user) = &self.user {
+            command.uid(user.id).gid(user.id);
+            command.env("HOME", user.home.path());
+        }
         // Nobody's own images are seen or removed.
-        command.env("XDG_DATA_HOME", self.path().join(".data"));
+        command.env("XDG_DATA_HOME", self.data());
         command.envs(self.environment.iter().cloned());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command
+    }
+
+    /// The program's file, where the project's user can execute it.
+    fn program(&self) -> PathBuf {
+        let everybody = |path: &Path, bits| {
+            let mode = fs::metadata(path).unwrap().permissions().mode();
+            mode & bits == bits
+        };
+        let program = Path::new(PROGRAM);
+        let mut above = program.ancestors().skip(1);
+        let Some(home) = self.home() else {
+            return program.to_path_buf();
+        };
+        if everybody(program, 0o5) && above.all(|path| everybody(path, 0o1)) {
+            return program.to_path_buf();
+        }
+        let copy = home.join("docker-test");
+        if !copy.exists() {
+            fs::copy(program, &copy).unwrap();
+            fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        copy
     }
 
     /// Runs the program and waits for it.
@@ -108,7 +195,19 @@ impl Project {
 
     /// Starts the program and does not wait.
     pub fn start<I: IntoIterator<Item: AsRef<OsStr>>>(&self, arguments: I) -> Child {
-        self.command(arguments).spawn().unwrap()
+        self.spawn(&mut self.command(arguments))
+    }
+
+    /// Starts a command of [`Project::command`] that something was changed in.
+    pub fn spawn(&self, command: &mut Command) -> Child {
+        let child = command.spawn().unwrap();
+        self.launchers.borrow_mut().push(child.id());
+        child
+    }
+
+    /// The process ids that the program has had here.
+    pub fn launchers(&self) -> Vec<u32> {
+        self.launchers.borrow().clone()
     }
 
     /// The first column of the first row of a query of the results database, as text.
@@ -189,73 +288,6 @@ pub fn finish(mut child: Child) -> Said {
             .code()
             .unwrap_or_else(|| 128 + status.signal().unwrap_or(0)),
     }
-}
-
-/// Whether there is a docker engine. Without one the test that asks is skipped, loudly; in CI,
-/// where `CI` is set, that is a failure.
-pub fn engine() -> bool {
-    static ENGINE: OnceLock<bool> = OnceLock::new();
-    let version = ["version", "--format", "{{.Server.Version}}"];
-    loud(
-        "docker",
-        *ENGINE.get_or_init(|| answers("docker", &version)),
-    )
-}
-
-/// The same for podman.
-pub fn podman() -> bool {
-    loud("podman", answers("podman", &["info"]))
-}
-
-/// The same for the sandbox: whether a container of our own starts here.
-pub fn sandbox() -> bool {
-    static SANDBOX: OnceLock<bool> = OnceLock::new();
-    let there = || {
-        let project = Project::new().config("image: host\n");
-        project
-            .run(["shell", "--engine", "sandbox", "--", "true"])
-            .status
-            == 0
-    };
-    loud("sandbox", *SANDBOX.get_or_init(there))
-}
-
-fn answers(program: &str, arguments: &[&str]) -> bool {
-    let answer = Command::new(program).args(arguments).output();
-    answer.is_ok_and(|answer| answer.status.success())
-}
-
-fn loud(program: &str, there: bool) -> bool {
-    if !there {
-        let ci = std::env::var_os("CI").is_some();
-        assert!(!ci, "no {program} engine, and CI is set");
-        eprintln!("SKIPPED: no {program} engine answers");
-    }
-    there
-}
-
-/// The ids of the containers, running or not, that this project's runs have left.
-pub fn containers_of(project: &Project) -> Vec<String> {
-    containers_in("docker", project)
-}
-
-/// The same for an engine's own program.
-pub fn containers_in(program: &str, project: &Project) -> Vec<String> {
-    let runs = project.rows("select run from runs");
-    let mut found = Vec::new();
-    for run in runs {
-        let filter = format!("label=dev.docker-test.run={}", run[0]);
-        let output = Command::new(program)
-            .args(["ps", "-aq", "--filter", &filter])
-            .output()
-            .unwrap();
-        found.extend(
-            String::from_utf8_lossy(&output.stdout)
-                .lines()
-                .map(str::to_owned),
-        );
-    }
-    found
 }
 
 /// Waits until `condition` holds, or fails the test with what was waited for.

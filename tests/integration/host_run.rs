@@ -25,7 +25,7 @@ pub fn endings() -> Project {
         .fake_docker(NEVER)
         .config(
             "suite: {exclude: ['test/slow/**']}\n\
-             profiles: {small: {output: 10B}, short: {timeout: 100ms}}\n\
+             profiles: {small: {output: 10B}, short: {timeout: 1s}}\n\
              rules:\n\
              - {path: test/loud_test.sh, profile: small}\n\
              - {path: test/wait_test.sh, profile: short}\n",
@@ -263,14 +263,20 @@ fn a_timeout_on_the_command_line_holds_for_every_test() {
     );
 }
 
-/// The kernel's limit of one process, where no cgroup counts all of them.
+/// Of all processes together, where no cgroup counts them too.
 #[test]
 fn cpu_time_that_runs_out_is_a_timeout() {
     let project = Project::new()
         .fake_docker(NEVER)
         .config("profiles: {standard: {cpu-time: 1s, timeout: 60s}}")
         .test("spin", "while :; do :; done")
-        .test("deaf", "trap '' XCPU; while :; do :; done");
+        .test("deaf", "trap '' XCPU; while :; do :; done")
+        .test("child", "(while :; do :; done); exit 0")
+        .test("shared", "(while :; do :; done) & while :; do :; done")
+        .test(
+            "orphan",
+            "(setsid sh -c 'while :; do :; done' &); sleep 1000",
+        );
     let said = host(&project, &[]);
     assert_eq!(said.status, 1, "{said:?}");
     let sql = "select group_concat(distinct outcome || ' ' || reason) from attempts";

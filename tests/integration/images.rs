@@ -88,8 +88,8 @@ fn an_image_comes_is_listed_and_goes() {
     let imported = image["imported_unix_us"].take();
     assert!(imported.as_u64().unwrap() > 1_600_000_000_000_000);
     let root = project
-        .path()
-        .join(format!(".data/docker-test/images/contents/{id}/rootfs"));
+        .data()
+        .join(format!("docker-test/images/contents/{id}/rootfs"));
     let wanted = serde_json::json!({
         "reference": "mine:latest", "id": format!("sha256:{id}"), "size_bytes": 14, "files": 2,
         "imported_unix_us": null, "root": root, "environment": [], "working_directory": null,
@@ -183,7 +183,7 @@ fn an_archive_that_leads_out() {
          hint: make the archive with `tar -C ROOT -cf FILE .`\n",
         3,
     );
-    let images = project.path().join(".data/docker-test/images");
+    let images = project.data().join("docker-test/images");
     for folder in ["contents", "references", "temporary"] {
         assert_eq!(
             fs::read_dir(images.join(folder)).unwrap().count(),
@@ -214,8 +214,8 @@ fn an_image_in_use_stays() {
         project.run(["image", "import", "used", "root.tar"]).status,
         0
     );
-    let content = format!(".data/docker-test/images/contents/{}", id(&root()));
-    let lock = File::open(project.path().join(content)).unwrap();
+    let content = format!("docker-test/images/contents/{}", id(&root()));
+    let lock = File::open(project.data().join(content)).unwrap();
     lock.lock_shared().unwrap();
     expect(
         &project.run(["image", "rm", "used"]),

@@ -268,7 +268,10 @@ fn a_run_with_a_network_sweeps_those_of_the_dead() {
 
 #[test]
 fn an_engine_without_that_network_says_so_at_once() {
-    let project = three().config("network: bridge");
+    // Where slirp4netns is installed it has one.
+    let project = three()
+        .config("network: bridge")
+        .env("PATH", "/nonexistent");
     let said = project.run(["run", "--engine", "sandbox"]);
     assert_eq!(
         (said.stdout.as_str(), said.stderr.as_str(), said.status),

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io::{PipeReader, Read, Write};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -32,6 +33,7 @@ pub struct SandboxContainer {
 struct Running {
     handle: Handle,
     said: Arc<Mutex<Tail>>,
+    killed: AtomicBool,
     listener: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -78,6 +80,7 @@ impl Container for SandboxContainer {
         self.run = Some(Running {
             handle,
             said,
+            killed: AtomicBool::new(false),
             listener: Mutex::new(Some(listener)),
         });
         Ok(Pipes {
@@ -90,6 +93,7 @@ impl Container for SandboxContainer {
         if let Some(run) = &self.run
             && matches!(run.handle.try_wait(), Ok(None))
         {
+            run.killed.store(true, Ordering::Relaxed);
             // The monitor kills the container and cleans up after it.
             for pid in run.handle.pids() {
                 let _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGTERM);
@@ -120,7 +124,7 @@ impl Container for SandboxContainer {
                 if record.is_none() {
                     cgroup::remove_all(&self.plan.cgroups);
                 }
-                conclude(record)
+                conclude(record, run.killed.load(Ordering::Relaxed))
             }
             Ok(None) => Ending::EngineGone(EngineError::Timeout {
                 command: MONITOR.into(),
@@ -184,18 +188,18 @@ fn listen(mut from: PipeReader, to: &Mutex<Tail>) {
     }
 }
 
-/// What a record means. Without one somebody killed the monitor, and the container with it.
-pub fn conclude(record: Option<Record>) -> Ending {
+/// What a record means; `killed` says that it was to be killed by us. Without a record somebody killed
+/// the monitor, and the container with it.
+pub fn conclude(record: Option<Record>, killed: bool) -> Ending {
+    const KILLED: i32 = 128 + Signal::SIGKILL as i32;
     match record {
-        None => Ending::Removed,
         Some(Record::NotStarted(obstacle)) => Ending::NeverStarted(diagnose::explain(&obstacle)),
         Some(Record::Exited(status)) => Ending::Exited(status),
-        Some(Record::Signalled { signal, ours, oom }) => match signal {
-            9 if ours => Ending::Exited(137),
-            9 if oom => Ending::Oom,
-            9 => Ending::Removed,
-            other => Ending::Exited(128 + other),
-        },
+        None | Some(Record::Signalled { .. }) if killed => Ending::Exited(KILLED),
+        // Somebody else told the monitor to end.
+        None | Some(Record::Signalled { ours: true, .. }) => Ending::Removed,
+        Some(Record::Signalled { signal: 9, oom, .. }) if oom => Ending::Oom,
+        Some(Record::Signalled { signal, .. }) => Ending::Exited(128 + signal),
     }
 }
 
@@ -214,25 +218,27 @@ mod tests {
     }
 
     #[test]
-    fn an_end_is_told_from_its_record() {
+    fn an_end_is_told_from_its_record_and_from_who_wanted_it() {
         let signalled = |signal, ours, oom| Some(Record::Signalled { signal, ours, oom });
-        assert!(matches!(conclude(None), Ending::Removed));
-        assert!(matches!(
-            conclude(signalled(9, true, true)),
-            Ending::Exited(137)
-        ));
-        assert!(matches!(conclude(signalled(9, false, true)), Ending::Oom));
-        assert!(matches!(
-            conclude(signalled(9, false, false)),
-            Ending::Removed
-        ));
-        assert!(matches!(
-            conclude(signalled(11, false, false)),
-            Ending::Exited(139)
-        ));
-        assert!(matches!(
-            conclude(Some(Record::Exited(4))),
-            Ending::Exited(4)
-        ));
+        let end = |record, killed| match conclude(record, killed) {
+            Ending::Exited(status) => format!("exited {status}"),
+            Ending::Oom => "oom".into(),
+            Ending::Removed => "removed".into(),
+            other => format!("{other:?}"),
+        };
+        for (record, killed, expected) in [
+            (None, false, "removed"),
+            (None, true, "exited 137"),
+            (signalled(9, true, true), true, "exited 137"),
+            (signalled(9, true, false), false, "removed"),
+            (signalled(9, false, true), false, "oom"),
+            // As of docker's: the engine had no part in it.
+            (signalled(9, false, false), false, "exited 137"),
+            (signalled(11, false, false), false, "exited 139"),
+            (Some(Record::Exited(4)), true, "exited 4"),
+            (Some(Record::Exited(4)), false, "exited 4"),
+        ] {
+            assert_eq!(end(record, killed), expected);
+        }
     }
 }

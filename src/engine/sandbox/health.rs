@@ -179,7 +179,13 @@ fn limits(hierarchy: &Hierarchy, facts: &Facts) -> Requirement {
                 Requirement::advice(found, "memory and pids controllers are needed for limits")
             }
         }
-        Hierarchy::Two(_) => Requirement::met("limits: cgroup version 2 with memory, pids, cpu"),
+        Hierarchy::Two {
+            processors: true, ..
+        } => Requirement::met("limits: cgroup version 2 with memory, pids, cpu"),
+        Hierarchy::Two { .. } => Requirement::advice(
+            "limits: cgroup version 2 with memory, pids",
+            "to limit processors too: `Delegate=cpu memory pids` for systemd's user@.service",
+        ),
         Hierarchy::None(why) => {
             let found = format!("limits: each process has them, the whole has none: {why}");
             let version_2 = crate::host::cgroup_version() == Some(2);
@@ -238,7 +244,12 @@ mod tests {
         let none = limits(&Hierarchy::None("it is not ours".into()), &user());
         assert!(!none.needed && none.fix.is_some());
         assert!(none.found.contains("it is not ours"));
-        let two = limits(&Hierarchy::Two("/c".into()), &user());
-        assert_eq!(two.fix, None);
+        let two = |processors| Hierarchy::Two {
+            folder: "/c".into(),
+            processors,
+        };
+        assert_eq!(limits(&two(true), &user()).fix, None);
+        let without = limits(&two(false), &user());
+        assert!(!without.needed && without.fix.is_some_and(|fix| fix.contains("Delegate=cpu")));
     }
 }

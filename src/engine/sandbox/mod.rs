@@ -35,8 +35,8 @@ use self::layout::Root;
 use self::plan::{Link, Plan};
 use super::image_store::Hold;
 use super::{
-    Capabilities, Container, ContainerSpec, Engine, EngineError, EngineKind, Hardening, Health,
-    Image, ImageStore, ImageStoreError, SeccompProfile, StoredImage, host_reference,
+    Capabilities, Container, ContainerSpec, Engine, EngineError, EngineKind, Found, Hardening,
+    Health, Image, ImageStore, ImageStoreError, Owner, SeccompProfile, StoredImage, host_reference,
 };
 use crate::model::{ByteText, Network};
 
@@ -76,13 +76,9 @@ impl Sandbox {
         health::requirements(self)
     }
 
-    /// What can be limited here. Sweeps what dead launchers left the first time.
+    /// What can be limited here.
     fn hierarchy(&self) -> &Hierarchy {
-        self.hierarchy.get_or_init(|| {
-            let found = Hierarchy::discover();
-            found.sweep();
-            found
-        })
+        self.hierarchy.get_or_init(Hierarchy::discover)
     }
 
     fn filters(&self, profile: SeccompProfile) -> Result<Vec<String>, EngineError> {
@@ -124,6 +120,9 @@ impl Sandbox {
 
     fn plan(&self, spec: &ContainerSpec, image: Option<&StoredImage>) -> Result<Plan, EngineError> {
         let number = self.number.fetch_add(1, Ordering::Relaxed);
+        if number == 0 {
+            self.hierarchy().sweep();
+        }
         let (cgroups, oom_file) = self.hierarchy().plan(spec, number);
         let texts = |words: &[OsString]| words.iter().map(|word| word.as_os_str().into()).collect();
         let variable = |(name, value): &(OsString, OsString)| {
@@ -245,6 +244,32 @@ impl Engine for Sandbox {
 
     fn offers(&self, network: Network) -> bool {
         link(network).is_ok()
+    }
+
+    fn inspect(&self) -> Result<Vec<Found>, EngineError> {
+        let boot = crate::host::boot_id()
+            .map_err(|error| EngineError::Other(format!("the boot id cannot be read: {error}")))?;
+        let found = |name: String| {
+            let owner = cgroup::launcher(&name).map(|(pid, pid_start)| Owner {
+                run: format!("of process {pid}"),
+                boot: boot.clone(),
+                pid,
+                pid_start,
+            });
+            Found {
+                id: name.clone(),
+                name: format!("sandbox-{name}"),
+                owner,
+            }
+        };
+        let containers = self.hierarchy().containers();
+        Ok(containers.into_iter().map(found).collect())
+    }
+
+    fn remove(&self, id: &str) -> Result<(), EngineError> {
+        self.hierarchy()
+            .remove(id)
+            .map_err(|error| EngineError::Other(format!("cannot remove the sandbox {id}: {error}")))
     }
 
     fn runs_as_us(&self) -> bool {
