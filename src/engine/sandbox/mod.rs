@@ -35,8 +35,8 @@ use self::layout::Root;
 use self::plan::{Link, Plan};
 use super::image_store::Hold;
 use super::{
-    Capabilities, Container, ContainerSpec, Engine, EngineError, EngineKind, Found, Health, Image,
-    ImageStore, ImageStoreError, Owner, SeccompProfile, StoredImage, host_reference,
+    Capabilities, Container, ContainerSpec, Engine, EngineError, EngineKind, Found, Hardening,
+    Health, Image, ImageStore, ImageStoreError, Owner, SeccompProfile, StoredImage, host_reference,
 };
 use crate::model::{ByteText, Network};
 
@@ -136,7 +136,8 @@ impl Sandbox {
         let sysctl = |(name, value): (&String, &String)| (name.replace('.', "/"), value.clone());
         Ok(Plan {
             launcher: std::process::id().cast_signed(),
-            mapped: (!getuid().is_root()).then(|| (getuid().as_raw(), getgid().as_raw())),
+            mapped: (!is_root_for(hardening.user.0))
+                .then(|| (getuid().as_raw(), getgid().as_raw())),
             user: hardening.user,
             steps: layout::steps(
                 spec,
@@ -162,6 +163,23 @@ impl Sandbox {
             terminal: spec.terminal,
         })
     }
+}
+
+/// Whether we can make processes of this user: as root, unless of a user namespace that does not have
+/// it, where root is some ordinary user.
+fn is_root_for(user: u32) -> bool {
+    let map = std::fs::read_to_string("/proc/self/uid_map");
+    getuid().is_root() && map.map_or(true, |map| has_user(&map, user))
+}
+
+/// By the text of a `uid_map`: lines of the first user inside, outside, and their number.
+fn has_user(map: &str, user: u32) -> bool {
+    map.lines().any(|line| {
+        let mut numbers = line.split_whitespace().map(str::parse::<u64>);
+        let (first, _, count) = (numbers.next(), numbers.next(), numbers.next());
+        matches!((first, count), (Some(Ok(first)), Some(Ok(count)))
+            if (first..first + count).contains(&u64::from(user)))
+    })
 }
 
 /// The network of a container.
@@ -255,7 +273,8 @@ impl Engine for Sandbox {
     }
 
     fn runs_as_us(&self) -> bool {
-        !getuid().is_root()
+        let (user, _) = Hardening::full(SeccompProfile::Isolation).user;
+        !is_root_for(user)
     }
 
     fn attach(&self, spec: &ContainerSpec) -> Result<u8, EngineError> {
@@ -281,5 +300,18 @@ impl Engine for Sandbox {
             plan,
             image.map(|(_, hold)| hold),
         )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_is_in_a_map_or_is_not() {
+        assert!(has_user("         0          0 4294967295\n", 1001));
+        assert!(has_user("0 1000 1\n1 100000 65536\n", 1001));
+        assert!(!has_user("         0       1000          1\n", 1001));
+        assert!(!has_user("0 1000 1001\n", 1001) && !has_user("", 1001) && !has_user("x", 0));
     }
 }

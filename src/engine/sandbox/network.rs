@@ -173,6 +173,26 @@ fn set_address(number: libc::c_ulong, address: [u8; 4]) -> nix::Result<()> {
     control(number, &request)
 }
 
+/// How the program is called for the container of `child`, to write to descriptor `ready`.
+fn arguments(ready: i32, child: Pid, mapped: bool) -> Vec<String> {
+    let mut words: Vec<String> = [
+        "--configure",
+        "--mtu=65520",
+        "--disable-host-loopback",
+        // It reads what tests send, and may be root: it gives up its own rights first.
+        "--enable-sandbox",
+        "--enable-seccomp",
+    ]
+    .map(Into::into)
+    .into();
+    words.push(format!("--ready-fd={ready}"));
+    if mapped {
+        words.push(format!("--userns-path=/proc/{child}/ns/user"));
+    }
+    words.extend([child.to_string(), INTERFACE.into()]);
+    words
+}
+
 /// The process that carries packets, ended with this.
 pub struct WayOut(Child);
 
@@ -190,13 +210,7 @@ impl WayOut {
         let number = ready_end.as_raw_fd();
         let mut command = Command::new(program);
         command
-            .args(["--configure", "--mtu=65520", "--disable-host-loopback"])
-            .arg(format!("--ready-fd={number}"));
-        if mapped {
-            command.arg(format!("--userns-path=/proc/{child}/ns/user"));
-        }
-        command
-            .args([child.to_string().as_str(), INTERFACE])
+            .args(arguments(number, child, mapped))
             .stdin(Stdio::null())
             .stdout(Stdio::null());
         // SAFETY: plain system calls, which may be made between fork and exec.
@@ -235,6 +249,19 @@ mod tests {
         let message = new_pair();
         assert_eq!(message.len() % 4, 0);
         assert_eq!(message[..4], (message.len() as u32).to_ne_bytes());
+    }
+
+    #[test]
+    fn who_carries_a_tests_packets_gives_up_its_own_rights() {
+        for mapped in [false, true] {
+            let words = arguments(5, Pid::from_raw(7), mapped);
+            for wanted in ["--enable-sandbox", "--enable-seccomp", "--ready-fd=5"] {
+                assert!(words.iter().any(|word| word == wanted), "{words:?}");
+            }
+            assert_eq!(words[words.len() - 2..], ["7", "eth0"]);
+            let joins = words.contains(&"--userns-path=/proc/7/ns/user".to_owned());
+            assert_eq!(joins, mapped);
+        }
     }
 
     #[test]
