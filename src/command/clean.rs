@@ -18,7 +18,10 @@ pub fn clean(arguments: &Clean, context: &Context) -> Result<u8, Failure> {
     for engine in ask(context).answering {
         of_engine(&engine, arguments.images, &mut lines)?;
     }
-    of_engine(&sandbox(context)?, false, &mut lines)?;
+    // A docker that is named is meant alone.
+    if context.named_docker().is_none() {
+        of_engine(&sandbox(context)?, false, &mut lines)?;
+    }
     if arguments.images {
         lines.extend(super::image::remove_all(context)?);
     }

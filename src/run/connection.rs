@@ -1,8 +1,8 @@
 //! One worker's thread: starts its container, reads its messages, and says how it ended.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::sync::mpsc::SyncSender;
-use std::thread::Scope;
+use std::thread::{Builder, Scope};
 use std::time::Duration;
 
 use super::request::Message;
@@ -16,14 +16,17 @@ const LONGEST_LINE: u64 = 256 << 20;
 pub const END_PATIENCE: Duration = Duration::from_secs(20);
 
 /// Starts a container and a thread that reads from it until its stdout ends.
+///
+/// # Errors
+/// No thread can be started, and so no container.
 pub fn connect<'scope>(
     scope: &'scope Scope<'scope, '_>,
     engine: &'scope dyn Engine,
     spec: ContainerSpec,
     number: u64,
     inbox: SyncSender<Message>,
-) {
-    scope.spawn(move || {
+) -> io::Result<()> {
+    let life = move || {
         let started = engine.create(&spec).and_then(|mut container| {
             let Pipes { stdin, stdout } = container.start()?;
             Ok((container, stdin, stdout))
@@ -36,7 +39,8 @@ pub fn connect<'scope>(
             }
         };
         let _ = inbox.send(message);
-    });
+    };
+    Builder::new().spawn_scoped(scope, life).map(drop)
 }
 
 fn read(number: u64, stdout: Box<dyn Read + Send>, inbox: &SyncSender<Message>) -> Message {
@@ -67,20 +71,24 @@ fn read(number: u64, stdout: Box<dyn Read + Send>, inbox: &SyncSender<Message>) 
 }
 
 /// Waits in a thread of its own until a container has ended.
+///
+/// # Errors
+/// No thread can be started; the container ends all the same, with its stdin.
 pub fn await_end<'scope>(
     scope: &'scope Scope<'scope, '_>,
     mut container: Box<dyn Container>,
     number: u64,
     inbox: SyncSender<Message>,
-) {
-    scope.spawn(move || {
+) -> io::Result<()> {
+    let wait = move || {
         let ending = container.wait(END_PATIENCE);
         let words = match ending {
             Ending::Exited(status) if status != 0 => container.last_words(),
             _ => String::new(),
         };
         let _ = inbox.send(Message::Gone(number, ending, words));
-    });
+    };
+    Builder::new().spawn_scoped(scope, wait).map(drop)
 }
 
 /// The way to a worker. Messages wait until they are posted together: every write wakes three

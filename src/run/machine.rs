@@ -9,7 +9,7 @@ use super::attempt::Outputs;
 use super::connection::{END_PATIENCE, Mailbox, connect};
 use super::dispatch::{Action, ClassIndex, Dispatcher, TestIndex, WorkerNumber};
 use super::request::{BATCH, Inbox, Message, Request, RunError};
-use crate::engine::{Container, Engine, EngineError};
+use crate::engine::{Container, Ending, Engine, EngineError};
 use crate::event::{Event, Notice, RunFinished, Severity, Sink, SinkError};
 use crate::model::Outcome;
 use crate::protocol::{Job, JobLimits, ToWorker};
@@ -113,6 +113,14 @@ pub struct Machine<'scope, 'env> {
     pub refused: Option<RunError>,
     /// When deadlines were last looked after.
     pub looked: Instant,
+}
+
+/// The system's answer where it has no thread left for this user.
+pub fn no_thread(error: &std::io::Error) -> EngineError {
+    EngineError::Unavailable {
+        message: format!("no thread can be started: {error}"),
+        hint: "raise this user's limit of processes (`ulimit -u`), or use fewer --workers".into(),
+    }
 }
 
 impl Machine<'_, '_> {
@@ -269,7 +277,10 @@ impl Machine<'_, '_> {
                 kill_at: None,
             },
         );
-        connect(self.scope, self.engine, spec, number, self.inbox.clone());
+        if let Err(error) = connect(self.scope, self.engine, spec, number, self.inbox.clone()) {
+            let error = no_thread(&error);
+            self.on_gone(number, Ending::NeverStarted(error), "");
+        }
     }
 
     pub fn tell(&mut self, number: WorkerNumber, message: &ToWorker) {

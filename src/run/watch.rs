@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::connection::await_end;
 use super::dispatch::WorkerNumber;
-use super::machine::Machine;
+use super::machine::{Machine, no_thread};
 use crate::engine::{Ending, EngineError};
 use crate::event::{Event, Notice, Progress, Severity, WorkerEnded};
 use crate::model::LostCause;
@@ -28,8 +28,13 @@ impl Machine<'_, '_> {
         let Some(container) = worker.container.take() else {
             return;
         };
-        await_end(self.scope, container, number, self.inbox.clone());
-        if worker.goodbye {
+        let goodbye = worker.goodbye;
+        if let Err(error) = await_end(self.scope, container, number, self.inbox.clone()) {
+            // Nobody will hear of its end: it counts as ended.
+            self.on_gone(number, Ending::EngineGone(no_thread(&error)), "");
+            return;
+        }
+        if goodbye {
             // Its container may take its time to go; its slot is free now.
             self.ending += 1;
             self.retire(number, None, None);

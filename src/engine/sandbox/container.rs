@@ -96,7 +96,10 @@ impl Container for SandboxContainer {
             run.killed.store(true, Ordering::Relaxed);
             // The monitor kills the container and cleans up after it.
             for pid in run.handle.pids() {
-                let _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGTERM);
+                let pid = Pid::from_raw(pid.cast_signed());
+                let _ = kill(pid, Signal::SIGTERM);
+                // Somebody may have stopped it.
+                let _ = kill(pid, Signal::SIGCONT);
             }
         }
         Ok(())

@@ -5,13 +5,14 @@
 
 use std::ffi::OsString;
 use std::io::Read;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use nix::errno::Errno;
 use nix::libc;
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use nix::sys::socket::{
@@ -23,6 +24,8 @@ use super::plan::Obstacle;
 
 /// The program that makes a way out.
 const SLIRP: &str = "slirp4netns";
+/// How long it may take to be ready, in milliseconds.
+const READY: u16 = 10_000;
 /// What it makes an interface with.
 const DEVICE: &str = "/dev/net/tun";
 /// Where it answers questions for names.
@@ -226,6 +229,10 @@ impl WayOut {
         let way_out = WayOut(process);
         let mut byte = [0];
         // It says why not on stderr, which the launcher shows.
+        let mut wait = [PollFd::new(ready.as_fd(), PollFlags::POLLIN)];
+        if poll(&mut wait, READY).is_ok_and(|events| events == 0) {
+            return Err(failed(Errno::ETIMEDOUT.into()));
+        }
         ready.read_exact(&mut byte).map_err(failed)?;
         Ok(way_out)
     }

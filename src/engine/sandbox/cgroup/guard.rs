@@ -110,9 +110,14 @@ pub fn remove_all(cgroups: &[Cgroup]) {
     drop(Guard(folders.collect()));
 }
 
-/// Removes a cgroup, whose last processes may still be ending.
-pub fn remove(folder: &Path) -> io::Result<()> {
-    let deadline = Instant::now() + BUSY;
+/// Removes a cgroup, whose last processes may still be ending: for as long as that may take.
+fn remove(folder: &Path) -> io::Result<()> {
+    remove_within(folder, BUSY)
+}
+
+/// The same with another patience.
+pub fn remove_within(folder: &Path, patience: Duration) -> io::Result<()> {
+    let deadline = Instant::now() + patience;
     loop {
         match fs::remove_dir(folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

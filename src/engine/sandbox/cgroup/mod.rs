@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::super::{ContainerSpec, Owner};
 use super::plan::Cgroup;
@@ -118,7 +119,7 @@ impl Hierarchy {
         for name in self.containers() {
             if launcher(&name).is_some_and(|(pid, start)| host::process_start(pid) != Some(start)) {
                 // What cannot be removed now is swept another time.
-                let _ = self.remove(&name);
+                let _ = self.remove_within(&name, Duration::ZERO);
             }
         }
     }
@@ -139,13 +140,17 @@ impl Hierarchy {
     /// # Errors
     /// It is none of ours, or lives.
     pub fn remove(&self, name: &str) -> io::Result<()> {
+        self.remove_within(name, Duration::from_secs(2))
+    }
+
+    fn remove_within(&self, name: &str, patience: Duration) -> io::Result<()> {
         if launcher(name).is_none() {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         let folders = self.folders();
         let mut each = folders
             .iter()
-            .map(|folder| guard::remove(&folder.join(name)));
+            .map(|folder| guard::remove_within(&folder.join(name), patience));
         each.try_for_each(|removed| removed)
     }
 }
