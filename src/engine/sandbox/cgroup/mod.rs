@@ -40,7 +40,7 @@ pub enum Hierarchy {
 }
 
 /// What is limited or counted.
-const CONTROLLERS_1: [&str; 5] = ["memory", "pids", "cpu", "cpuacct", "blkio"];
+const CONTROLLERS_1: [&str; 4] = ["memory", "pids", "cpu", "cpuacct"];
 /// And of version 2.
 const WANTED_2: [&str; 3] = ["memory", "pids", "cpu"];
 const NEEDED_2: [&str; 2] = ["memory", "pids"];
