@@ -24,9 +24,10 @@ use nix::unistd::{Gid, Uid, fchown};
 
 use super::super::call::{not_started, pipe};
 use super::super::{Ending, EngineError};
-use super::MONITOR;
+use super::cgroup::Guard;
 use super::container::conclude;
 use super::plan::{Plan, Record};
+use super::{MONITOR, diagnose};
 
 /// Runs the container of `plan` with our stdio, and returns its exit status.
 ///
@@ -43,6 +44,7 @@ pub fn attach(program: &Path, plan: &Plan) -> Result<u8, EngineError> {
         MONITOR.into(),
         file.as_raw_fd().to_string().into(),
     ];
+    let cgroups = Guard::make(&plan.cgroups).map_err(|obstacle| diagnose::explain(&obstacle))?;
     let joined = if plan.terminal {
         let terminal = Terminal::open(plan.user).map_err(failed("make a terminal"))?;
         Joined::Terminal(terminal)
@@ -58,6 +60,7 @@ pub fn attach(program: &Path, plan: &Plan) -> Result<u8, EngineError> {
     let handle = expression
         .start()
         .map_err(|error| not_started(&argv, &error))?;
+    cgroups.hand_over();
     // It holds the inner ends.
     drop(expression);
     let ended = match joined {

@@ -15,8 +15,9 @@ use nix::unistd::Pid;
 use super::super::call::{Tail, kill_group, not_started, one_line, own_group, pipe};
 use super::super::image_store::Hold;
 use super::super::{Container, Ending, EngineError, Pipes};
+use super::cgroup::{self, Guard};
 use super::plan::{Plan, RECORD, Record};
-use super::{MONITOR, cgroup, diagnose};
+use super::{MONITOR, diagnose};
 
 /// How long a killed container may take to be gone.
 const AFTER_KILL: Duration = Duration::from_secs(10);
@@ -75,8 +76,15 @@ impl Container for SandboxContainer {
         let listener = std::thread::Builder::new()
             .spawn(move || listen(stderr, &writer))
             .map_err(|error| EngineError::Other(format!("no thread can be started: {error}")))?;
+        // While the monitor starts, which takes as long.
+        let cgroups = Guard::make(&self.plan.cgroups).map_err(|obstacle| {
+            kill_group(&handle);
+            diagnose::explain(&obstacle)
+        })?;
         // A monitor that cannot read it ends, and says why.
-        let _ = stdin.write_all(&message);
+        if stdin.write_all(&message).is_ok() {
+            cgroups.hand_over();
+        }
         self.run = Some(Running {
             handle,
             said,

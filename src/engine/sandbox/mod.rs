@@ -2,7 +2,7 @@
 //! has to run.
 //!
 //! The launcher decides everything and writes it down as a [`plan::Plan`]. A small process of one
-//! thread, the [`monitor`], makes cgroups and namespaces; its child builds the root filesystem
+//! thread, the [`monitor`], makes namespaces; its child builds the root filesystem
 //! ([`inside`]), gives up every right and becomes the worker. Whoever of the two ends first, launcher
 //! or container, the monitor removes what is left; should it be killed, the container ends with it,
 //! and its cgroups are swept by the next launcher.

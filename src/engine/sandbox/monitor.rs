@@ -1,6 +1,6 @@
 //! The monitor: a small process between the launcher and one container.
 //!
-//! It makes the cgroups and the namespaces, and then waits for one of two ends, the launcher's or
+//! It makes the namespaces, and then waits for one of two ends, the launcher's or
 //! the container's, and removes what is left. It has one thread, so that it may fork freely; the
 //! launcher has many.
 
@@ -103,7 +103,7 @@ fn run(file: Option<&mut File>) -> Result<Record, Obstacle> {
             errno: Errno::ESRCH as i32,
         });
     }
-    let guard = cgroup::Guard::make(&plan.cgroups)?;
+    let guard = cgroup::Guard::adopt(&plan.cgroups);
     let (go, may_go) = pipe()?;
     let (errors, error_end) = pipe()?;
     let mut namespaces = libc::CLONE_NEWNS

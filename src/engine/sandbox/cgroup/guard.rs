@@ -57,6 +57,16 @@ impl Guard {
         Ok(guard)
     }
 
+    /// Those that the launcher made, for the monitor to remove.
+    pub fn adopt(cgroups: &[Cgroup]) -> Self {
+        Guard(folders(cgroups))
+    }
+
+    /// Leaves them to the monitor.
+    pub fn hand_over(mut self) {
+        self.0.clear();
+    }
+
     /// The cgroup of version 2, for a process to be born in.
     ///
     /// # Errors
@@ -104,10 +114,12 @@ impl Drop for Guard {
 
 /// Removes the cgroups of a container whose monitor could not.
 pub fn remove_all(cgroups: &[Cgroup]) {
-    let folders = cgroups
-        .iter()
-        .map(|cgroup| cgroup.folder.as_os_str().into());
-    drop(Guard(folders.collect()));
+    drop(Guard(folders(cgroups)));
+}
+
+fn folders(cgroups: &[Cgroup]) -> Vec<PathBuf> {
+    let folder = |cgroup: &Cgroup| cgroup.folder.as_os_str().into();
+    cgroups.iter().map(folder).collect()
 }
 
 /// Removes a cgroup, whose last processes may still be ending: for as long as that may take.
