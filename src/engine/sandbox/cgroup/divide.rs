@@ -2,6 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -103,7 +104,7 @@ fn divide(base: &Path) -> io::Result<bool> {
         make(&ours)?;
         delegate(&ours)
     };
-    for _ in 1..TRIES {
+    for _ in 0..TRIES {
         match once() {
             Err(error) if error.kind() == io::ErrorKind::NotFound && base.exists() => {}
             done => return done,
@@ -133,7 +134,7 @@ fn delegate(folder: &Path) -> io::Result<bool> {
         return Ok(processors);
     }
     let enable = || put(&folder.join(CONTROL), &wanted.join(" "));
-    for _ in 1..TRIES {
+    for _ in 0..TRIES {
         match enable() {
             Err(error) if error.raw_os_error() == Some(Errno::EBUSY as i32) => {
                 move_processes(folder)?;
@@ -171,7 +172,7 @@ fn make(folder: &Path) -> io::Result<()> {
 /// Makes a container's folder, and ours above it where it is gone: a launcher that ends removes it
 /// while it is empty.
 pub fn make_below(folder: &Path) -> io::Result<()> {
-    for _ in 1..TRIES {
+    for _ in 0..TRIES {
         match fs::create_dir(folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let ours = folder.parent().unwrap_or(folder);
@@ -180,10 +181,12 @@ pub fn make_below(folder: &Path) -> io::Result<()> {
                     None => make(ours)?,
                 }
             }
-            made => return made,
+            // Its files are read from inside, whatever the launcher's umask is.
+            Ok(()) => return fs::set_permissions(folder, fs::Permissions::from_mode(0o755)),
+            failed => return failed,
         }
     }
-    fs::create_dir(folder)
+    Err(io::ErrorKind::NotFound.into())
 }
 
 #[cfg(test)]
