@@ -1,6 +1,6 @@
 //! Signals of the supervisor: blocked, and read from a descriptor.
 
-use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 /// How many signals are heard in one go.
@@ -31,12 +31,24 @@ pub fn block() -> nix::Result<SigSet> {
     Ok(set)
 }
 
+/// Takes the Rust runtime's two handlers away. As PID 1 every signal without a handler is the
+/// kernel's to drop; one with a handler reaches us from a test, and two of these at once make the
+/// runtime abort.
+fn forget_handlers() -> nix::Result<()> {
+    for signal in [Signal::SIGSEGV, Signal::SIGBUS] {
+        // SAFETY: the default action needs no code of ours.
+        unsafe { nix::sys::signal::signal(signal, SigHandler::SigDfl) }?;
+    }
+    Ok(())
+}
+
 impl Signals {
     /// Blocks them, see [`block`].
     ///
     /// # Errors
     /// The kernel refuses.
     pub fn new() -> nix::Result<Self> {
+        forget_handlers()?;
         let set = block()?;
         SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map(Signals)
     }

@@ -4,6 +4,10 @@
 . "${0%/*}/../lib.sh"
 worker_only
 
+# A signal with a handler reaches process 1, whoever sent it; the kernel drops all others.
+field /proc/1/status SigCgt:
+expect 'the signals that process 1 has handlers for' 0000000000000000 "$value"
+
 number=1
 while [ "$number" -le 64 ]; do
     # 32 and 33 belong to the C library; a refusal is as good as an ignored signal.
