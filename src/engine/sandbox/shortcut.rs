@@ -146,6 +146,12 @@ mod tests {
     }
 
     #[test]
+    fn nothing_that_is_allowed_allows_nothing() {
+        let program = program(&[], TargetArch::x86_64).unwrap();
+        assert_eq!(run(&program, ARCH, 0), None);
+    }
+
+    #[test]
     fn too_many_pieces_are_an_error() {
         let calls: Vec<u32> = (0..300).map(|n| 2 * n).collect();
         assert!(program(&calls, TargetArch::x86_64).is_err());
