@@ -16,7 +16,6 @@ use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::stat::{Mode, umask};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{Pid, dup2_stdin, dup2_stdout, getgid, getppid, getuid};
 
@@ -83,8 +82,6 @@ fn run(file: Option<&mut File>) -> Result<Record, Obstacle> {
     };
     let plan = at(plan, "read the plan")?;
     limits::raise_open_files();
-    // The container reads what its cgroup says, whatever the launcher's files are to be.
-    umask(Mode::from_bits_truncate(0o022));
     let mut mask = SigSet::empty();
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
         mask.add(signal);
@@ -122,7 +119,7 @@ fn run(file: Option<&mut File>) -> Result<Record, Obstacle> {
         Forked::Child => {
             drop((may_go, errors, signals, launcher));
             // The cgroups are the monitor's to remove.
-            std::mem::forget(guard);
+            guard.hand_over();
             become_container(&plan, go, error_end)
         }
         Forked::Parent(child, pidfd) => (child, pidfd),

@@ -167,5 +167,15 @@ pub struct Obstacle {
     pub errno: i32,
 }
 
+impl Obstacle {
+    /// What the system said to a step.
+    pub fn new(step: String, error: &std::io::Error) -> Self {
+        Obstacle {
+            step,
+            errno: error.raw_os_error().unwrap_or(0),
+        }
+    }
+}
+
 /// What a record's line begins with: nothing that a supervisor says does.
 pub const RECORD: &str = "\u{1e}";

@@ -12,7 +12,7 @@ use super::divide::{make_below, put};
 use crate::model::ByteText;
 
 /// How long a cgroup may stay busy after its last process ended.
-const BUSY: Duration = Duration::from_secs(2);
+pub const BUSY: Duration = Duration::from_secs(2);
 
 /// Kills for want of memory that a counter file has seen; 0 where there is none.
 pub fn oom_kills(file: Option<&ByteText>) -> u64 {
@@ -33,12 +33,7 @@ impl Guard {
     /// # Errors
     /// The kernel refuses; nothing is left then.
     pub fn make(cgroups: &[Cgroup]) -> Result<Self, Obstacle> {
-        let failed = |step: String| {
-            move |error: io::Error| Obstacle {
-                step,
-                errno: error.raw_os_error().unwrap_or(0),
-            }
-        };
+        let failed = |step: String| move |error: io::Error| Obstacle::new(step, &error);
         let mut guard = Guard(Vec::new());
         for cgroup in cgroups {
             let folder = PathBuf::from(cgroup.folder.as_os_str());
@@ -76,10 +71,9 @@ impl Guard {
         let Some(folder) = folder.filter(|folder| !folder.join("tasks").exists()) else {
             return Ok(None);
         };
-        File::open(folder).map(Some).map_err(|error| Obstacle {
-            step: format!("open the cgroup {}", folder.display()),
-            errno: error.raw_os_error().unwrap_or(0),
-        })
+        File::open(folder)
+            .map(Some)
+            .map_err(|error| Obstacle::new(format!("open the cgroup {}", folder.display()), &error))
     }
 }
 
@@ -94,9 +88,8 @@ pub fn join(cgroups: &[Cgroup]) -> Result<(), Obstacle> {
         match put(&tasks, "0") {
             // Of version 2, where we were born.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            joined => joined.map_err(|error| Obstacle {
-                step: format!("join the cgroup {}", cgroup.folder),
-                errno: error.raw_os_error().unwrap_or(0),
+            joined => joined.map_err(|error| {
+                Obstacle::new(format!("join the cgroup {}", cgroup.folder), &error)
             })?,
         }
     }
@@ -107,7 +100,7 @@ impl Drop for Guard {
     fn drop(&mut self) {
         for folder in &self.0 {
             // What cannot be removed is swept at a later start.
-            let _ = remove(folder);
+            let _ = remove_within(folder, BUSY);
         }
     }
 }
@@ -122,12 +115,7 @@ fn folders(cgroups: &[Cgroup]) -> Vec<PathBuf> {
     cgroups.iter().map(folder).collect()
 }
 
-/// Removes a cgroup, whose last processes may still be ending: for as long as that may take.
-fn remove(folder: &Path) -> io::Result<()> {
-    remove_within(folder, BUSY)
-}
-
-/// The same with another patience.
+/// Removes a cgroup, whose last processes may still be ending.
 pub fn remove_within(folder: &Path, patience: Duration) -> io::Result<()> {
     let deadline = Instant::now() + patience;
     loop {

@@ -140,7 +140,7 @@ impl Hierarchy {
     /// # Errors
     /// It is none of ours, or lives.
     pub fn remove(&self, name: &str) -> io::Result<()> {
-        self.remove_within(name, Duration::from_secs(2))
+        self.remove_within(name, guard::BUSY)
     }
 
     fn remove_within(&self, name: &str, patience: Duration) -> io::Result<()> {
