@@ -8,7 +8,8 @@
 //! * As PID 1 the kernel drops every signal from inside that we do not handle, `SIGKILL` too; of
 //!   those we take from a `signalfd` we obey only what came from outside.
 //! * It is not dumpable, so no test of the same user can trace it or open its pipes through /proc.
-//! * Between `fork` and `exec` nothing allocates and nothing locks.
+//! * Until its exec a test's process may share our memory: there nothing allocates and nothing
+//!   locks, and what it makes dumpable is not so any more when the test begins.
 
 mod attest;
 mod capture;

@@ -1,7 +1,7 @@
 //! Starts a test's process: its own session, empty stdin, two pipes, its limits, its environment.
 //!
-//! Everything that allocates is prepared before the fork. The child only makes system calls, so it
-//! does not matter whether this process has other threads.
+//! Everything that allocates is prepared before. The child borrows this process's memory until it
+//! executes the test, which saves the copy of the page tables; it only makes system calls.
 
 use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -11,7 +11,7 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::libc;
-use nix::unistd::{AccessFlags, ForkResult, Pid, access, fork, pipe2};
+use nix::unistd::{AccessFlags, Pid, access, pipe2};
 
 use crate::model::{ByteText, escape};
 use crate::protocol::Job;
@@ -40,7 +40,10 @@ pub struct Setting<'a> {
 const NOT_FOUND: i32 = 127;
 const NOT_EXECUTABLE: i32 = 126;
 
-/// Forks and executes `job`.
+/// Bytes of stack for the child, which calls nothing deep.
+const STACK: usize = 64 << 10;
+
+/// Starts a process and executes `job` in it.
 ///
 /// # Errors
 /// The kernel has no process or no descriptor left, or an argument has a NUL in it. A program that
@@ -96,16 +99,12 @@ pub fn spawn(job: &Job, setting: &Setting<'_>) -> Result<Child, String> {
         nice: job.limits.nice,
         die_with_parent: setting.die_with_parent,
     };
-    // SAFETY: the child only makes system calls on what was prepared above, then execs or exits.
-    match unsafe { fork() } {
-        Ok(ForkResult::Child) => plan.become_test(),
-        Ok(ForkResult::Parent { child }) => Ok(Child {
-            pid: child,
-            output: [out, err],
-            hold: hold.map(|(_, write)| write),
-        }),
-        Err(error) => Err(format!("no process for a test: {error}")),
-    }
+    let child = plan.start()?;
+    Ok(Child {
+        pid: child,
+        output: [out, err],
+        hold: hold.map(|(_, write)| write),
+    })
 }
 
 /// Pointers for `execve`, with the strings that they point into.
@@ -174,7 +173,36 @@ struct Plan<'a> {
 }
 
 impl Plan<'_> {
-    /// Runs in the child, between fork and exec.
+    /// Makes the child. This process stands still until it has executed the test, or ended; a held
+    /// one waits before that, and so gets a copy of the memory.
+    fn start(&self) -> Result<Pid, String> {
+        extern "C" fn enter(plan: *mut libc::c_void) -> libc::c_int {
+            // SAFETY: `start` passes itself, and is valid in the child.
+            unsafe { &*plan.cast::<Plan<'_>>() }.become_test()
+        }
+        let memory = match self.hold {
+            None => libc::CLONE_VM | libc::CLONE_VFORK,
+            Some(_) => 0,
+        };
+        let mut stack = vec![std::mem::MaybeUninit::<u128>::uninit(); STACK / 16];
+        // SAFETY: the stack is the child's alone and outlives it, or is its copy. The child has its
+        // own descriptors, limits and signal actions; it only makes system calls on what was
+        // prepared, then executes or exits.
+        let child = unsafe {
+            libc::clone(
+                enter,
+                stack.as_mut_ptr().add(stack.len()).cast(),
+                memory | libc::SIGCHLD,
+                std::ptr::from_ref(self).cast_mut().cast(),
+            )
+        };
+        if child < 0 {
+            return Err(format!("no process for a test: {}", Errno::last()));
+        }
+        Ok(Pid::from_raw(child))
+    }
+
+    /// Runs in the child, before exec.
     fn become_test(&self) -> ! {
         // SAFETY: plain system calls on descriptors and buffers that are valid in this process;
         // nothing allocates, and no destructor runs because it ends in exec or _exit.
@@ -224,7 +252,7 @@ impl Plan<'_> {
     /// Sets what is inherited over exec.
     ///
     /// # Safety
-    /// Only between fork and exec, in the child.
+    /// Only in the child, before exec.
     unsafe fn limit(&self) {
         let limit = |resource, soft, hard| {
             let limit = libc::rlimit {
@@ -245,7 +273,8 @@ impl Plan<'_> {
                 libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
             }
             // The kernel should kill the test and not the supervisor when memory runs out. A
-            // non-dumpable process may not write the file; exec makes the test dumpable anyway.
+            // non-dumpable process may not write the file. The memory may be the supervisor's: it is
+            // closed again before anything of the test runs.
             libc::prctl(libc::PR_SET_DUMPABLE, 1);
             let file = libc::open(
                 c"/proc/self/oom_score_adj".as_ptr(),
@@ -255,6 +284,7 @@ impl Plan<'_> {
                 libc::write(file, c"1000".as_ptr().cast(), 4);
                 libc::close(file);
             }
+            libc::prctl(libc::PR_SET_DUMPABLE, 0);
         }
     }
 }
