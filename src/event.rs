@@ -4,13 +4,15 @@
 //! `--message-format json`; `doc/events.md` is their reference. To add one: add it here, handle it
 //! in `report` and `store::write`, and describe it there.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::model::{
-    ByteText, Leak, Level, Network, Outcome, Resources, StopReason, Termination, Test, TestId,
+    ByteText, Leak, Level, Limits, Network, Outcome, Resources, Series, Statistics, StopReason,
+    Termination, Test, TestId, TimeoutState, Violation,
 };
 use crate::protocol::Attestation;
 
@@ -51,6 +53,10 @@ pub struct RunStarted {
     pub project: ByteText,
     /// The machine's name.
     pub host: String,
+    /// Names machines that figures can be compared between: processors, memory, kernel, engine.
+    pub machine: String,
+    /// The limits of each profile in use, as this machine can give them.
+    pub profiles: BTreeMap<String, Limits>,
     /// What the run promises for each of its tests.
     pub level: Level,
     /// What of a network its tests see.
@@ -153,6 +159,15 @@ pub struct Attempt {
     pub started_unix_us: Option<u64>,
     /// What it used; absent where nothing was measured.
     pub resources: Option<Resources>,
+    /// Of its samples; absent where there was none.
+    pub statistics: Option<Statistics>,
+    /// The samples themselves: for the store alone, they are long.
+    #[serde(skip)]
+    pub series: Series,
+    /// Limits that it reached or nearly reached, and what it leaked.
+    pub violations: Vec<Violation>,
+    /// What it did when a limit of time ended it.
+    pub timeout_state: Option<TimeoutState>,
     /// What it left behind.
     pub leaks: Vec<Leak>,
     /// How long the reset after it took, in nanoseconds.

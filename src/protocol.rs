@@ -10,10 +10,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{ByteText, Leak, Resources, StopReason, Termination, TestId};
+use crate::model::{ByteText, Leak, Resources, Series, StopReason, Termination, TestId};
 
 /// The version of this contract. It changes whenever a message does.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 
 /// From the launcher to a worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -190,6 +190,9 @@ pub struct Report {
     pub started_unix_us: u64,
     /// What it used.
     pub resources: Resources,
+    /// Samples of it, in order; at most one where it ended before the first was due.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub series: Series,
     /// Bytes that it wrote to stdout, kept or not.
     pub stdout_bytes: u64,
     /// Bytes that it wrote to stderr, kept or not.

@@ -209,6 +209,11 @@ impl Setup {
             images,
             project: self.config.project.as_os_str().into(),
             host: self.machine.hostname.clone(),
+            machine: self.machine.fingerprint(),
+            profiles: classes
+                .iter()
+                .map(|class| (class.profile.clone(), class.given.clone()))
+                .collect(),
             level: self.apart.level,
             network: self.apart.network,
             allow_weaker: self.apart.allow_weaker,

@@ -45,6 +45,20 @@ impl Machine {
             hostname: System::host_name().unwrap_or_else(|| "unknown".into()),
         }
     }
+
+    /// What has to be the same for figures of two runs to be compared: processors and their model,
+    /// memory in GiB, the kernel's version and kind of cgroups. One line.
+    pub fn fingerprint(&self) -> String {
+        let processors = fs::read("/proc/cpuinfo").unwrap_or_default();
+        let model = parse::processor_model(&processors).unwrap_or_else(|| "unknown model".into());
+        format!(
+            "{} x {model}, {} GiB, Linux {}, cgroup {}",
+            self.cpus,
+            (self.memory_bytes + (1 << 29)) >> 30,
+            System::kernel_version().unwrap_or_default(),
+            cgroup_version().map_or_else(|| "none".into(), |version| format!("v{version}")),
+        )
+    }
 }
 
 /// Bytes that this user may still write on the filesystem of `path`.

@@ -30,9 +30,26 @@ pub fn start_ticks(stat: &[u8]) -> Option<u64> {
     std::str::from_utf8(fields.nth(22 - 2)?).ok()?.parse().ok()
 }
 
+/// The first processor's `model name` in /proc/cpuinfo.
+pub fn processor_model(cpuinfo: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(cpuinfo);
+    let (_, name) = text
+        .lines()
+        .find(|line| line.starts_with("model name"))?
+        .split_once(':')?;
+    Some(name.trim().to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_processor_has_a_model() {
+        let text = b"processor\t: 0\nmodel name\t: Fast (R) 3 GHz\n";
+        assert_eq!(processor_model(text).as_deref(), Some("Fast (R) 3 GHz"));
+        assert_eq!(processor_model(b""), None);
+    }
 
     const V1: &[u8] = b"\
 22 28 0:21 / /sys rw,nosuid shared:7 - sysfs sysfs rw

@@ -5,10 +5,13 @@ mod level;
 mod outcome;
 mod profile;
 mod resources;
+mod series;
+mod statistics;
 mod test;
 mod text;
 mod units;
 mod verdict;
+mod violation;
 
 pub use image::ImageChoice;
 pub use level::{Level, Network};
@@ -18,7 +21,10 @@ pub use outcome::{
 };
 pub use profile::{DEFAULT_PROFILE, Limits, Profile, built_in_profiles};
 pub use resources::{Leak, Resources, Source};
+pub use series::{Sample, Series};
+pub use statistics::{Spread, Statistics, median, median_deviation};
 pub use test::{ProfileOrigin, Test, TestId};
 pub use text::{ByteText, escape};
 pub use units::{format_bytes, format_duration, parse_bytes, parse_duration};
 pub use verdict::{Evidence, classify};
+pub use violation::{TimeoutState, Violation, ViolationKind, ViolationSeverity};

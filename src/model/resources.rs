@@ -14,14 +14,20 @@ pub enum Source {
     Cgroup,
     /// `wait4`: loses daemonised grandchildren.
     Rusage,
+    /// The highest of the samples: what happened between two of them is not in it.
+    Sampled,
 }
 
 impl Source {
+    /// Every source.
+    pub const ALL: [Source; 3] = [Source::Cgroup, Source::Rusage, Source::Sampled];
+
     /// Its word, as in the database.
     pub fn as_str(self) -> &'static str {
         match self {
             Source::Cgroup => "cgroup",
             Source::Rusage => "rusage",
+            Source::Sampled => "sampled",
         }
     }
 }
@@ -31,25 +37,51 @@ impl Source {
 pub struct Resources {
     /// Wall-clock time from exec to the end of the test's own process, in microseconds.
     pub wall_us: u64,
-    /// CPU time of the whole process tree, in microseconds, and where it comes from.
+    /// CPU time of the whole process tree, in microseconds.
     pub cpu_us: Option<u64>,
-    /// Source of `cpu_us`.
+    /// The part of `cpu_us` in user mode, in microseconds.
+    pub cpu_user_us: Option<u64>,
+    /// The part of `cpu_us` in the kernel, in microseconds.
+    pub cpu_system_us: Option<u64>,
+    /// Source of `cpu_us` and its parts.
     pub cpu_source: Option<Source>,
     /// Time in which the CPU limit held the test back, in microseconds.
     pub throttled_us: Option<u64>,
+    /// Periods of the CPU limit (100 ms each) in which it held the test back.
+    pub throttled_periods: Option<u64>,
     /// The cgroup's memory when the test started, in bytes: the floor under its peak.
     pub memory_start_bytes: Option<u64>,
-    /// The highest memory of the cgroup in this test, in bytes: only where the kernel's counter
-    /// set a new record in it, so that the record is this test's.
+    /// The highest memory in this test, in bytes. From the cgroup only where the kernel's counter
+    /// set a new record in this test, or was reset for it; else the highest sample.
     pub memory_peak_bytes: Option<u64>,
     /// Source of `memory_peak_bytes`.
     pub memory_peak_source: Option<Source>,
-    /// Where the peak itself is not known: it was no higher than this, in bytes.
+    /// Where the peak itself was sampled: it was no higher than this, in bytes.
     pub memory_peak_bound_bytes: Option<u64>,
+    /// Anonymous memory at the highest sample that looked at it, in bytes.
+    pub memory_anon_bytes: Option<u64>,
+    /// Page cache and tmpfs at the same sample, in bytes.
+    pub memory_file_bytes: Option<u64>,
     /// Processes that the kernel killed for want of memory.
     pub oom_kills: Option<u64>,
+    /// The most processes and threads at once, the supervisor left out.
+    pub pids_peak: Option<u64>,
+    /// Source of `pids_peak`.
+    pub pids_peak_source: Option<Source>,
     /// Forks that the pids limit refused.
     pub pids_limit_hits: Option<u64>,
+    /// Bytes read from block devices.
+    pub io_read_bytes: Option<u64>,
+    /// Bytes written to block devices.
+    pub io_write_bytes: Option<u64>,
+    /// Time in which some task of the test waited for a processor, in microseconds (PSI).
+    pub cpu_pressure_us: Option<u64>,
+    /// The same for memory.
+    pub memory_pressure_us: Option<u64>,
+    /// The same for input and output.
+    pub io_pressure_us: Option<u64>,
+    /// Bytes that the test left in tmpfs: in TMPDIR, HOME and elsewhere.
+    pub tmpfs_left_bytes: Option<u64>,
 }
 
 /// Something that a test left behind and the reset removed.

@@ -102,6 +102,10 @@ pub fn attempt(id: &str) -> Attempt {
             wall_us: 12_000,
             ..Resources::default()
         }),
+        statistics: None,
+        series: Vec::new(),
+        violations: Vec::new(),
+        timeout_state: None,
         leaks: Vec::new(),
         reset_ns: Some(150_000),
         stdout: Captured::default(),
@@ -144,6 +148,8 @@ pub fn run_started(tests: &[&str]) -> Event {
         images: vec!["isolation".into()],
         project: "/home/me/project".into(),
         host: "box".into(),
+        machine: "4 processors".into(),
+        profiles: std::collections::BTreeMap::new(),
         level: Level::Standard,
         network: Network::None,
         allow_weaker: false,
@@ -216,6 +222,7 @@ pub fn full_attempt() -> Attempt {
             memory_peak_bound_bytes: None,
             oom_kills: Some(0),
             pids_limit_hits: Some(0),
+            ..Resources::default()
         }),
         leaks: vec![
             Leak::Process {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::request::Class;
 use crate::event::{Attempt, Captured};
-use crate::model::{ByteText, Evidence, Outcome, Test, classify};
+use crate::model::{ByteText, Evidence, Outcome, Statistics, Test, classify};
 use crate::protocol::{Output, Report, Stream};
 
 /// The output of tests that are not reported yet, by their number in the worker.
@@ -73,6 +73,8 @@ impl Ran<'_> {
             reset_ns: Some(report.reset_ns),
             stdout: outputs.finish(report.seq, Stream::Stdout, Some(report.stdout_bytes)),
             stderr: outputs.finish(report.seq, Stream::Stderr, Some(report.stderr_bytes)),
+            statistics: (!report.series.is_empty()).then(|| Statistics::of(&report.series)),
+            series: report.series,
             resources: Some(report.resources),
             ..self.without_report(outcome)
         }
@@ -112,6 +114,10 @@ impl Ran<'_> {
             sequence: self.sequence,
             started_unix_us: None,
             resources: None,
+            statistics: None,
+            series: Vec::new(),
+            violations: Vec::new(),
+            timeout_state: None,
             leaks: Vec::new(),
             reset_ns: None,
             stdout: Captured::default(),

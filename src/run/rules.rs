@@ -94,6 +94,7 @@ mod tests {
             escalated: false,
             started_unix_us: 0,
             resources: Resources::default(),
+            series: Vec::new(),
             stdout_bytes: 0,
             stderr_bytes: 0,
             leaks,

@@ -64,6 +64,11 @@ pub fn prepare(results: &Path) -> Result<PathBuf, StoreError> {
     Ok(path)
 }
 
+/// Whether the folder has a database, or something in its place.
+pub fn is_there(results: &Path) -> bool {
+    fs::symlink_metadata(results.join(FILE_NAME)).is_ok()
+}
+
 fn check_length(path: &Path) -> Result<(), StoreError> {
     let length = path.as_os_str().len();
     if length > LONGEST_PATH {

@@ -11,7 +11,11 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 pub const APPLICATION_ID: i32 = 0x646f_6374;
 
 /// Entry n brings a database from version n to n + 1.
-pub const MIGRATIONS: &[&str] = &[include_str!("v1.sql"), include_str!("v2.sql")];
+pub const MIGRATIONS: &[&str] = &[
+    include_str!("v1.sql"),
+    include_str!("v2.sql"),
+    include_str!("v3.sql"),
+];
 
 /// Brings `connection` to the newest of `migrations`; one that is there already is left alone.
 ///

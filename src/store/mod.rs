@@ -33,7 +33,9 @@ mod error;
 mod header;
 mod location;
 mod migrations;
+mod read;
 mod remove;
+mod series;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -49,6 +51,7 @@ use crate::model::ByteText;
 
 pub use error::StoreError;
 use migrations::{APPLICATION_ID, MIGRATIONS, migrate};
+pub use read::{Reader, StoredAttempt, StoredOutput, StoredRun, StoredViolation, StoredWorker};
 pub use remove::remove;
 
 /// How long another launcher's lock is waited for. Its batches take milliseconds.

@@ -1,11 +1,13 @@
 //! From events to rows. Each function is one kind of event, inside the caller's transaction.
 
+mod attempt;
+
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 
-use crate::event::{Attempt, Captured, Event, RunFinished, RunStarted, WorkerEnded, WorkerStarted};
-use crate::model::{ByteText, Clock, ProfileOrigin, Resources, StopReason, TestId};
+use crate::event::{Event, RunFinished, RunStarted, WorkerEnded, WorkerStarted};
+use crate::model::{ByteText, ProfileOrigin, TestId};
 
 /// Writes what `event` says about `run`; what is there of it already is replaced.
 ///
@@ -16,7 +18,7 @@ pub fn event(connection: &Connection, run: &str, event: &Event) -> rusqlite::Res
         Event::RunStarted(started) => run_started(connection, started),
         Event::WorkerStarted(started) => worker_started(connection, run, started),
         Event::WorkerEnded(ended) => worker_ended(connection, run, ended),
-        Event::AttemptFinished(attempt) => attempt_finished(connection, run, attempt),
+        Event::AttemptFinished(finished) => attempt::finished(connection, run, finished),
         Event::RunFinished(finished) => run_finished(connection, run, finished),
         Event::Progress(_) | Event::Notice(_) => Ok(()),
     }
@@ -27,8 +29,8 @@ fn run_started(connection: &Connection, started: &RunStarted) -> rusqlite::Resul
     connection
         .prepare_cached(
             "INSERT INTO runs (run, started_unix_us, version, engine, host, project, images,
-                               workers, planned, level, network, allow_weaker)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+                               workers, planned, level, network, allow_weaker, machine, profiles)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
              ON CONFLICT DO NOTHING",
         )?
         .execute(params![
@@ -44,6 +46,8 @@ fn run_started(connection: &Connection, started: &RunStarted) -> rusqlite::Resul
             started.level.as_str(),
             started.network.as_str(),
             started.allow_weaker,
+            started.machine,
+            json(&started.profiles)?,
         ])?;
     let mut planned = connection.prepare_cached(
         "INSERT OR REPLACE INTO planned (run, position, test, profile, origin, image)
@@ -103,90 +107,6 @@ fn worker_ended(connection: &Connection, run: &str, ended: &WorkerEnded) -> rusq
     Ok(())
 }
 
-fn attempt_finished(connection: &Connection, run: &str, attempt: &Attempt) -> rusqlite::Result<()> {
-    let test = test_key(connection, &attempt.test)?;
-    let used = attempt.resources.as_ref();
-    let figure = |of: fn(&Resources) -> Option<u64>| used.and_then(of).map(int);
-    let leaks = match attempt.leaks.as_slice() {
-        [] => None,
-        leaks => Some(json(&leaks)?),
-    };
-    connection
-        .prepare_cached(
-            "INSERT OR REPLACE INTO attempts (
-                 run, test, attempt, superseded, outcome, reason, termination, stopped, escalated,
-                 profile, image, worker, sequence, started_unix_us, wall_us, cpu_us, cpu_source,
-                 throttled_us, memory_start_bytes, memory_peak_bytes, memory_peak_source,
-                 memory_peak_bound_bytes, oom_kills, pids_limit_hits, reset_ns, stdout_bytes,
-                 stderr_bytes, leaks)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,
-                     ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28)",
-        )?
-        .execute(params![
-            run,
-            test,
-            attempt.attempt,
-            attempt.superseded,
-            attempt.outcome.kind().as_str(),
-            attempt.reason,
-            attempt.termination.map(|t| t.to_string()),
-            attempt.stopped.map(stopped),
-            attempt.escalated,
-            attempt.profile,
-            attempt.image,
-            attempt.worker.map(int),
-            attempt.sequence.map(int),
-            attempt.started_unix_us.map(int),
-            used.map(|used| int(used.wall_us)),
-            figure(|used| used.cpu_us),
-            used.and_then(|used| used.cpu_source).map(|s| s.as_str()),
-            figure(|used| used.throttled_us),
-            figure(|used| used.memory_start_bytes),
-            figure(|used| used.memory_peak_bytes),
-            used.and_then(|used| used.memory_peak_source)
-                .map(|s| s.as_str()),
-            figure(|used| used.memory_peak_bound_bytes),
-            figure(|used| used.oom_kills),
-            figure(|used| used.pids_limit_hits),
-            attempt.reset_ns.map(int),
-            int(attempt.stdout.total_bytes),
-            int(attempt.stderr.total_bytes),
-            leaks,
-        ])?;
-    output(connection, run, test, attempt, "stdout", &attempt.stdout)?;
-    output(connection, run, test, attempt, "stderr", &attempt.stderr)
-}
-
-/// Writes one stream of an attempt whose row has just been written: replacing that row removed what
-/// there was of its outputs.
-fn output(
-    connection: &Connection,
-    run: &str,
-    test: i64,
-    attempt: &Attempt,
-    stream: &str,
-    captured: &Captured,
-) -> rusqlite::Result<()> {
-    if captured.total_bytes == 0 {
-        return Ok(());
-    }
-    connection
-        .prepare_cached(
-            "INSERT INTO outputs (run, test, attempt, stream, head, dropped_bytes, tail)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        )?
-        .execute(params![
-            run,
-            test,
-            attempt.attempt,
-            stream,
-            captured.head.as_bytes(),
-            int(captured.dropped_bytes),
-            captured.tail.as_bytes(),
-        ])?;
-    Ok(())
-}
-
 fn run_finished(
     connection: &Connection,
     run: &str,
@@ -223,7 +143,7 @@ fn test_key(connection: &Connection, id: &TestId) -> rusqlite::Result<i64> {
 }
 
 /// TEXT where the bytes are UTF-8, so that people can read and compare it; else a BLOB.
-struct Bytes<'a>(&'a ByteText);
+pub struct Bytes<'a>(pub &'a ByteText);
 
 impl ToSql for Bytes<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
@@ -250,14 +170,5 @@ fn origin(origin: ProfileOrigin) -> &'static str {
         ProfileOrigin::Rule => "rule",
         ProfileOrigin::Marker => "marker",
         ProfileOrigin::CommandLine => "command-line",
-    }
-}
-
-fn stopped(reason: StopReason) -> &'static str {
-    match reason {
-        StopReason::Timeout(Clock::Wall) => "wall",
-        StopReason::Timeout(Clock::Cpu) => "cpu",
-        StopReason::OutputLimit => "output-limit",
-        StopReason::Interrupt => "interrupt",
     }
 }

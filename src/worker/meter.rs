@@ -70,6 +70,7 @@ impl Meter {
             memory_peak_bound_bytes: now.memory_peak_bytes.filter(|_| !record),
             oom_kills: delta(now.oom_kills, before.oom_kills),
             pids_limit_hits: delta(now.pids_limit_hits, before.pids_limit_hits),
+            ..Resources::default()
         }
     }
 }

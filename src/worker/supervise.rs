@@ -243,6 +243,7 @@ impl Supervisor {
             escalated: watch.escalated,
             started_unix_us: watch.meter.started_unix_us,
             resources,
+            series: Vec::new(),
             stdout_bytes,
             stderr_bytes,
             leaks: cleaned.leaks,

@@ -3,6 +3,7 @@
 mod fixture;
 mod pressure;
 mod processes;
+mod read;
 mod refusals;
 
 use std::path::Path;
@@ -18,8 +19,9 @@ use crate::event::{
     WorkerEnded, WorkerStarted,
 };
 use crate::model::{
-    FailReason, ImageChoice, Leak, Level, Network, Outcome, ProfileOrigin, Resources, Source,
-    StopReason, Termination, Test, TestId,
+    FailReason, ImageChoice, Leak, Level, Network, Outcome, ProfileOrigin, Resources, Sample,
+    Source, Spread, Statistics, StopReason, Termination, Test, TestId, TimeoutState, Violation,
+    ViolationKind, ViolationSeverity,
 };
 use crate::protocol::Attestation;
 
@@ -40,6 +42,11 @@ fn run_started(run: &str, ids: &[&[u8]]) -> Event {
         images: vec!["isolation".into()],
         project: b"/srv/\xff".to_vec().into(),
         host: "box".into(),
+        machine: "4 processors".into(),
+        profiles: crate::model::built_in_profiles()
+            .into_iter()
+            .map(|(name, profile)| (name, profile.limits))
+            .collect(),
         level: Level::Strict,
         network: Network::Internal,
         allow_weaker: true,
@@ -65,6 +72,10 @@ fn bare_attempt(id: &[u8], attempt: u32) -> Attempt {
         sequence: None,
         started_unix_us: None,
         resources: None,
+        statistics: None,
+        series: Vec::new(),
+        violations: Vec::new(),
+        timeout_state: None,
         leaks: Vec::new(),
         reset_ns: None,
         stdout: Captured::default(),
@@ -95,7 +106,30 @@ fn full_attempt(id: &[u8], attempt: u32) -> Attempt {
             memory_peak_bound_bytes: Some(u64::MAX),
             oom_kills: Some(12),
             pids_limit_hits: Some(13),
+            cpu_user_us: Some(14),
+            cpu_system_us: Some(15),
+            throttled_periods: Some(16),
+            memory_anon_bytes: Some(17),
+            memory_file_bytes: Some(18),
+            pids_peak: Some(19),
+            pids_peak_source: Some(Source::Sampled),
+            io_read_bytes: Some(20),
+            io_write_bytes: Some(21),
+            cpu_pressure_us: Some(22),
+            memory_pressure_us: Some(23),
+            io_pressure_us: Some(24),
+            tmpfs_left_bytes: Some(25),
         }),
+        statistics: Some(statistics()),
+        series: vec![sample(1), sample(2)],
+        violations: vec![Violation {
+            kind: ViolationKind::LeakedProcess,
+            severity: ViolationSeverity::Warning,
+            threshold: None,
+            actual: Some(1.0),
+            message: "process d".into(),
+        }],
+        timeout_state: Some(TimeoutState::Starved),
         leaks: vec![Leak::Process {
             name: b"d\xfe".to_vec().into(),
         }],
@@ -107,6 +141,32 @@ fn full_attempt(id: &[u8], attempt: u32) -> Attempt {
             total_bytes: 100,
         },
         ..bare_attempt(id, attempt)
+    }
+}
+
+fn statistics() -> Statistics {
+    let spread = |from: f64| Spread {
+        samples: 20,
+        max: from,
+        avg: from + 0.25,
+        p95: Some(from + 0.5),
+        p99: None,
+    };
+    Statistics {
+        samples: 21,
+        cpu_percent: Some(spread(100.0)),
+        memory_bytes: Some(spread(200.0)),
+        open_files: None,
+        threads: Some(spread(400.0)),
+    }
+}
+
+fn sample(at: u64) -> Sample {
+    Sample {
+        time_us: at,
+        cpu_us: Some(at * 2),
+        pss_bytes: Some(at * 3),
+        ..Sample::default()
     }
 }
 

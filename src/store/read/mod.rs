@@ -1,0 +1,71 @@
+//! Reading what was recorded. Every query is bounded, by a run, a test or a number of rows.
+
+mod attempt;
+mod run;
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
+
+use super::{PATIENCE, Store, StoreError};
+use crate::model::ByteText;
+
+pub use attempt::{StoredAttempt, StoredOutput, StoredViolation};
+pub use run::{StoredRun, StoredWorker};
+
+/// The results database, open for reading. One of an older version is brought up to date first.
+#[derive(Debug)]
+pub struct Reader {
+    connection: Connection,
+    path: PathBuf,
+}
+
+impl Reader {
+    /// Opens the database in the folder `results`; `None` where nothing was ever recorded there.
+    ///
+    /// # Errors
+    /// What is there is not ours, or cannot be used.
+    pub fn open(results: &Path) -> Result<Option<Reader>, StoreError> {
+        if !super::location::is_there(results) {
+            return Ok(None);
+        }
+        let Store {
+            connection, path, ..
+        } = Store::open(results)?;
+        Ok(Some(Reader { connection, path }))
+    }
+
+    /// Where the database is, without symbolic links.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Runs a query and says where the database is if it fails.
+    fn ask<T>(
+        &self,
+        query: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        query(&self.connection)
+            .map_err(|error| StoreError::database(&self.path, PATIENCE.as_secs(), error))
+    }
+}
+
+/// TEXT or BLOB, as `Bytes` in `write` stores them.
+struct AnyBytes(ByteText);
+
+impl FromSql for AnyBytes {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        match value {
+            ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
+                Ok(AnyBytes(ByteText::from(bytes.to_vec())))
+            }
+            _ => Err(FromSqlError::InvalidType),
+        }
+    }
+}
+
+/// A count or size: never negative here.
+fn unsigned(value: i64) -> u64 {
+    value.max(0).unsigned_abs()
+}
