@@ -8,7 +8,9 @@ use super::setup::Setup;
 use super::{Context, Failure, text};
 use crate::cli::{EngineChoice, List, MessageFormat};
 use crate::event::{Attempt, Event, Sink, SinkError};
-use crate::model::{ByteText, ImageChoice, OutcomeKind, ProfileOrigin, Test, TestId, escape};
+use crate::model::{
+    ByteText, ImageChoice, OutcomeKind, ProfileOrigin, Responses, Test, TestId, escape,
+};
 use crate::plan::Selection;
 use crate::report::table;
 use crate::run::{Answer, Inbox, Policy, Request, run};
@@ -96,6 +98,7 @@ pub fn listing(setup: &Setup, image: Option<&ImageChoice>) -> Result<Option<Vec<
         head: setup.head(&tests, &classes, 1),
         engine_version: Answer::none(),
         warnings: Vec::new(),
+        responses: Responses::default(),
         classes,
         class_of: vec![0],
         command: Box::new(move |_| argv.clone()),

@@ -121,6 +121,7 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
         engine_version,
         head: setup.head(&tests, &classes, slots),
         warnings,
+        responses: setup.apart.responses.clone(),
         classes,
         class_of,
         command: Box::new(move |test| suite::command(&command, &test.id)),

@@ -20,7 +20,7 @@ use crate::engine::{
 };
 use crate::event::Sink;
 use crate::model::ImageChoice;
-use crate::plan::Selection;
+use crate::plan::{Selection, responses};
 use crate::report::{Human, Json, Options};
 use crate::run::{Answer, Inbox, Policy, Request, run};
 use crate::suite;
@@ -68,6 +68,7 @@ pub fn test(arguments: &Test, context: &Context) -> Result<u8, Failure> {
     head.engine = "this container".to_owned();
     let environment = setup.environment(&[]);
     let directory = setup.directory();
+    let responses = responses(&setup.config, setup.apart.level);
     let engine = InPlace(Mutex::new(Some((to_worker, from_worker))));
     let format = arguments.message_format;
     let options = Options::new(
@@ -90,6 +91,7 @@ pub fn test(arguments: &Test, context: &Context) -> Result<u8, Failure> {
             head,
             engine_version: Answer::none(),
             warnings: Vec::new(),
+            responses,
             classes,
             class_of,
             command: Box::new(move |test| suite::command(&command, &test.id)),

@@ -11,6 +11,7 @@ mod read;
 mod template;
 #[cfg(test)]
 mod tests;
+mod violations;
 mod yaml;
 
 use std::collections::BTreeMap;
@@ -23,7 +24,8 @@ pub use pattern::Patterns;
 pub use template::{Piece, Placeholder, pieces};
 
 use crate::model::{
-    DEFAULT_PROFILE, ImageChoice, Level, Network, Profile, built_in_profiles, escape,
+    DEFAULT_PROFILE, ImageChoice, Level, Network, Profile, Response, ViolationKind,
+    built_in_profiles, escape,
 };
 
 /// The file's name.
@@ -57,6 +59,8 @@ pub struct Config {
     pub level: Level,
     /// What of a network tests see; a strict level sees none.
     pub network: Network,
+    /// What is made of violations, as far as the file says; a strict level's promises are stronger.
+    pub violations: BTreeMap<ViolationKind, Response>,
     /// Where results go: relative to the project, or absolute.
     pub results: PathBuf,
 }
@@ -144,6 +148,7 @@ impl Config {
             workers: Workers::Auto,
             level: Level::default(),
             network: Network::default(),
+            violations: BTreeMap::new(),
             results: PathBuf::from("test-results"),
         }
     }

@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use crate::model::{ImageChoice, Level, Network, escape};
 
 use super::yaml::{Node, Scalar, Value};
-use super::{Config, Patterns, Rule, Workers, nearest::suggestion, pieces, profile};
+use super::{Config, Patterns, Rule, Workers, nearest::suggestion, pieces, profile, violations};
 
 /// The most workers that can be asked for.
 const MAX_WORKERS: usize = 1024;
@@ -45,6 +45,7 @@ pub(super) fn config(root: &Node, mut config: Config) -> Result<Config> {
         "workers",
         "level",
         "network",
+        "violations",
         "results",
     ])?;
     if let Some(field) = keys.remove("profiles") {
@@ -71,6 +72,9 @@ pub(super) fn config(root: &Node, mut config: Config) -> Result<Config> {
     }
     if let Some(field) = keys.remove("network") {
         config.network = word(&field, &Network::ALL, Network::as_str)?;
+    }
+    if let Some(field) = keys.remove("violations") {
+        config.violations = violations::read(&field)?;
     }
     let results = keys.remove("results");
     if let Some(field) = &results {
@@ -137,7 +141,7 @@ pub(super) fn image(field: &Field) -> Result<ImageChoice> {
 }
 
 /// One of these words.
-fn word<T: Copy>(field: &Field, all: &[T], as_str: fn(T) -> &'static str) -> Result<T> {
+pub(super) fn word<T: Copy>(field: &Field, all: &[T], as_str: fn(T) -> &'static str) -> Result<T> {
     let text = field.text()?;
     let found = all.iter().find(|one| as_str(**one) == text);
     found.copied().ok_or_else(|| {

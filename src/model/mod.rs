@@ -5,6 +5,7 @@ mod level;
 mod outcome;
 mod profile;
 mod resources;
+mod response;
 mod series;
 mod statistics;
 mod test;
@@ -21,6 +22,7 @@ pub use outcome::{
 };
 pub use profile::{DEFAULT_PROFILE, Limits, Profile, built_in_profiles};
 pub use resources::{Leak, Resources, Source};
+pub use response::{Response, Responses};
 pub use series::{Sample, Series};
 pub use statistics::{Spread, Statistics, median, median_deviation};
 pub use test::{ProfileOrigin, Test, TestId};

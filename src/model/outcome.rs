@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::ViolationKind;
+
 /// How the test's own process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -58,6 +60,8 @@ pub enum FailReason {
     Leak,
     /// A limit did not hold while it ran, where the policy makes that a failure.
     Limits,
+    /// Another violation, where the policy makes that a failure.
+    Violation(ViolationKind),
 }
 
 /// Whose death it was.
@@ -190,6 +194,7 @@ impl Outcome {
             Outcome::Fail(FailReason::OutputLimit) => "output-limit",
             Outcome::Fail(FailReason::Leak) => "leak",
             Outcome::Fail(FailReason::Limits) => "limits",
+            Outcome::Fail(FailReason::Violation(kind)) => kind.as_str(),
             Outcome::Timeout(Clock::Wall) => "wall",
             Outcome::Timeout(Clock::Cpu) => "cpu",
             Outcome::Crash(CrashCause::Worker) | Outcome::Lost(LostCause::Worker) => "worker",
@@ -250,6 +255,13 @@ mod tests {
         ] {
             let reason = outcome.reason().unwrap();
             assert!(table.contains(&format!("| `{reason}`")), "{outcome}");
+        }
+        // Those whose reason is their own word.
+        for kind in ViolationKind::ALL {
+            if !kind.is_promised() && !kind.ends_the_test() {
+                let reason = Outcome::Fail(FailReason::Violation(kind)).reason().unwrap();
+                assert!(table.contains(&format!(" `{reason}`")), "{reason}");
+            }
         }
     }
 }

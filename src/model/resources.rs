@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ByteText, format_bytes};
+use super::{ByteText, escape, format_bytes};
 
 /// Where a figure comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -147,6 +147,7 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
+/// One line, safe to print.
 impl fmt::Display for Leak {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -160,15 +161,23 @@ impl fmt::Display for Leak {
                 let plural = if *count == 1 { "" } else { "s" };
                 write!(
                     f,
-                    "{count} file{plural} in {place} ({})",
+                    "{count} file{plural} in {} ({})",
+                    escape(place.as_bytes()),
                     format_bytes(*bytes)
                 )
             }
-            Leak::Attributes { place } => write!(f, "changed attributes of {place}"),
-            Leak::SysvIpc { what, count } => write!(f, "{count} SysV {what}"),
+            Leak::Attributes { place } => {
+                write!(f, "changed attributes of {}", escape(place.as_bytes()))
+            }
+            Leak::SysvIpc { what, count } => {
+                write!(f, "{count} SysV {}", escape(what.as_bytes()))
+            }
             Leak::MessageQueue { name } => write!(f, "message queue {name}"),
+            Leak::Sockets { count: 1 } => f.write_str("1 socket"),
             Leak::Sockets { count } => write!(f, "{count} sockets"),
-            Leak::Supervisor { what } => write!(f, "changed {what} of the supervisor"),
+            Leak::Supervisor { what } => {
+                write!(f, "changed {} of the supervisor", escape(what.as_bytes()))
+            }
         }
     }
 }

@@ -1,6 +1,10 @@
 //! Violations: a limit reached, nearly reached, or something leaked.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
+
+use super::{Resources, format_duration};
 
 /// What kind of violation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -83,6 +87,35 @@ impl ViolationKind {
         }
     }
 
+    /// Whether it is something that the test left behind or changed.
+    pub fn is_leak(self) -> bool {
+        matches!(
+            self,
+            ViolationKind::LeakedProcess
+                | ViolationKind::LeakedFile
+                | ViolationKind::LeakedIpc
+                | ViolationKind::LeakedSocket
+                | ViolationKind::ChangedWorker
+        )
+    }
+
+    /// Whether a strict level promises that no test passes with it.
+    pub fn is_promised(self) -> bool {
+        self.is_leak() || self == ViolationKind::PidsLimit
+    }
+
+    /// Whether it has an outcome of its own, which nobody can choose: the limit ended the test, or
+    /// the kernel one of its processes.
+    pub fn ends_the_test(self) -> bool {
+        matches!(
+            self,
+            ViolationKind::OomKill
+                | ViolationKind::CpuTime
+                | ViolationKind::Wall
+                | ViolationKind::OutputLimit
+        )
+    }
+
     /// What `threshold` and `actual` count.
     pub fn unit(self) -> &'static str {
         match self {
@@ -105,7 +138,7 @@ pub enum ViolationSeverity {
     Info,
     /// Somebody should look.
     Warning,
-    /// It made the test fail, or ended it.
+    /// It ended the test, or is a failure of it; the outcome's order says whether it is the reason.
     Error,
 }
 
@@ -170,11 +203,34 @@ impl TimeoutState {
             TimeoutState::Idle => "idle",
         }
     }
+
+    /// With the figures for people: `idle: 20 ms of CPU in 10.00 s`.
+    pub fn told(self, used: &Resources) -> String {
+        let shown = |us| format_duration(Duration::from_micros(us));
+        let wall = shown(used.wall_us);
+        match used.cpu_us {
+            Some(cpu) => format!("{}: {} of CPU in {wall}", self.as_str(), shown(cpu)),
+            None => self.as_str().to_owned(),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_state_is_told_with_what_was_measured() {
+        let mut used = Resources {
+            wall_us: 10_000_000,
+            cpu_us: Some(20_000),
+            ..Resources::default()
+        };
+        let told = TimeoutState::Idle.told(&used);
+        assert_eq!(told, "idle: 20 ms of CPU in 10.00 s");
+        used.cpu_us = None;
+        assert_eq!(TimeoutState::Busy.told(&used), "busy");
+    }
 
     #[test]
     fn words_are_those_of_serde() {

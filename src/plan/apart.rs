@@ -2,7 +2,7 @@
 
 use super::PlanError;
 use crate::config::{Config, FILE_NAME};
-use crate::model::{Level, Network};
+use crate::model::{Level, Network, Response, Responses};
 
 /// What the command line says; absent where it says nothing.
 #[derive(Clone, Copy, Debug, Default)]
@@ -28,8 +28,19 @@ pub struct Apart {
     pub fresh: bool,
     /// What is promised and does not hold is told, and no error.
     pub allow_weaker: bool,
+    /// What is made of violations.
+    pub responses: Responses,
     /// What is not as somebody wrote it: safe lines.
     pub notes: Vec<String>,
+}
+
+/// The config's word about violations over the level's, also where that is less than it promises.
+pub fn responses(config: &Config, level: Level) -> Responses {
+    let mut responses = Responses::of(level);
+    for (kind, response) in &config.violations {
+        responses.set(*kind, *response);
+    }
+    responses
 }
 
 /// The command line over the config. A strict level has no network whatever the config says.
@@ -76,11 +87,29 @@ pub fn apart(asked: Asked, config: &Config) -> Result<Apart, PlanError> {
             config.network.as_str()
         ));
     }
+    let mut responses = responses(config, level);
+    for (kind, response) in &config.violations {
+        if !level.is_strict() || !kind.is_promised() || *response == Response::Fail {
+            continue;
+        }
+        let said = format!("violations.{}: {}", kind.as_str(), response.as_str());
+        if asked.allow_weaker {
+            notes.push(format!(
+                "--allow-weaker: {said}, although {of_level} fails a test for it"
+            ));
+        } else {
+            responses.set(*kind, Response::Fail);
+            notes.push(format!(
+                "{said} of {FILE_NAME} stays fail: {of_level} fails a test for it"
+            ));
+        }
+    }
     Ok(Apart {
         level,
         network,
         fresh: asked.fresh.unwrap_or(promised),
         allow_weaker: asked.allow_weaker,
+        responses,
         notes,
     })
 }
@@ -88,6 +117,7 @@ pub fn apart(asked: Asked, config: &Config) -> Result<Apart, PlanError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::ViolationKind;
 
     fn config(level: Level, network: Network) -> Config {
         Config {
@@ -144,6 +174,35 @@ mod tests {
                 assert_eq!(found.notes, [note]);
             }
         }
+    }
+
+    /// The notes, and what is made of three kinds that the config says something about.
+    fn said_of(level: Level, allow_weaker: bool) -> (Vec<String>, [Response; 3]) {
+        let mut config = config(level, Network::None);
+        let kinds = [
+            ViolationKind::LeakedProcess,
+            ViolationKind::MemoryNear,
+            ViolationKind::LeakedIpc,
+        ];
+        let said = [Response::Ignore, Response::Ignore, Response::Fail];
+        config.violations = kinds.into_iter().zip(said).collect();
+        let asked = Asked {
+            allow_weaker,
+            ..Asked::default()
+        };
+        let found = apart(asked, &config).unwrap();
+        (found.notes, kinds.map(|kind| found.responses.to(kind)))
+    }
+
+    #[test]
+    fn the_config_says_what_is_made_of_violations_but_where_a_strict_level_promises() {
+        let said = [Response::Ignore, Response::Ignore, Response::Fail];
+        assert_eq!(said_of(Level::Standard, false), (vec![], said));
+        let note = "violations.leaked-process: ignore of docker-test.yaml stays fail: level strict of docker-test.yaml fails a test for it";
+        let kept = [Response::Fail, Response::Ignore, Response::Fail];
+        assert_eq!(said_of(Level::Strict, false), (vec![note.into()], kept));
+        let note = "--allow-weaker: violations.leaked-process: ignore, although level strict of docker-test.yaml fails a test for it";
+        assert_eq!(said_of(Level::Strict, true), (vec![note.into()], said));
     }
 
     #[test]

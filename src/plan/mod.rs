@@ -11,7 +11,7 @@ use crate::config::{Config, Patterns, suggestion};
 use crate::model::{ImageChoice, Profile, ProfileOrigin, Test, TestId, escape};
 use crate::suite::FoundTest;
 
-pub use apart::{Apart, Asked, apart};
+pub use apart::{Apart, Asked, apart, responses};
 
 /// What the command line says about the choice of tests.
 #[derive(Clone, Debug, Default)]

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
+use super::judge::Judgement;
 use super::request::Class;
 use crate::event::{Attempt, Captured};
-use crate::model::{ByteText, Evidence, Outcome, Statistics, Test, classify};
+use crate::model::{ByteText, Outcome, Test};
 use crate::protocol::{Output, Report, Stream};
 
 /// The output of tests that are not reported yet, by their number in the worker.
@@ -61,9 +62,8 @@ pub struct Ran<'a> {
 }
 
 impl Ran<'_> {
-    /// An attempt with a report, judged by `evidence`.
-    pub fn reported(&self, report: Report, evidence: &Evidence, outputs: &mut Outputs) -> Attempt {
-        let outcome = classify(evidence);
+    /// An attempt with a report and what is made of it.
+    pub fn reported(&self, report: Report, judgement: Judgement, outputs: &mut Outputs) -> Attempt {
         Attempt {
             termination: Some(report.termination),
             stopped: report.stopped,
@@ -73,10 +73,12 @@ impl Ran<'_> {
             reset_ns: Some(report.reset_ns),
             stdout: outputs.finish(report.seq, Stream::Stdout, Some(report.stdout_bytes)),
             stderr: outputs.finish(report.seq, Stream::Stderr, Some(report.stderr_bytes)),
-            statistics: (!report.series.is_empty()).then(|| Statistics::of(&report.series)),
+            statistics: judgement.statistics,
             series: report.series,
+            violations: judgement.violations,
+            timeout_state: judgement.timeout_state,
             resources: Some(report.resources),
-            ..self.without_report(outcome)
+            ..self.without_report(judgement.outcome)
         }
     }
 

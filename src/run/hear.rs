@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::attempt::Ran;
 use super::dispatch::{TestIndex, WorkerNumber};
+use super::judge::{InForce, judge};
 use super::limits::check_limits;
 use super::machine::Machine;
 use super::request::RunError;
@@ -85,6 +86,7 @@ impl Machine<'_, '_> {
                 });
             }
         }
+        worker.in_force = InForce::of(&class.given, &hello.attestation);
         self.events.push(Event::WorkerStarted(WorkerStarted {
             worker: number,
             profile: class.profile.clone(),
@@ -138,8 +140,13 @@ impl Machine<'_, '_> {
             worker: Some(number),
             sequence: Some(worker.sequence),
         };
-        let evidence = Rules::of(&self.request.head).evidence(&report, worker.limit_failures);
-        let attempt = ran.reported(report, &evidence, &mut worker.outputs);
+        let judgement = judge(
+            &report,
+            &worker.in_force,
+            worker.limit_failures,
+            &self.request.responses,
+        );
+        let attempt = ran.reported(report, judgement, &mut worker.outputs);
         self.emit(attempt);
     }
 

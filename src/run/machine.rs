@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 use super::attempt::Outputs;
 use super::connection::{END_PATIENCE, Mailbox, connect};
 use super::dispatch::{Action, ClassIndex, Dispatcher, TestIndex, WorkerNumber};
+use super::judge::InForce;
 use super::request::{BATCH, Inbox, Message, Request, RunError};
 use crate::engine::{Container, Ending, Engine, EngineError};
 use crate::event::{Event, Notice, RunFinished, Severity, Sink, SinkError};
 use crate::model::Outcome;
-use crate::protocol::{Job, JobLimits, ToWorker};
+use crate::protocol::{Attestation, Job, JobLimits, ToWorker};
 
 /// How often the display learns what runs.
 const PROGRESS: Duration = Duration::from_millis(500);
@@ -77,6 +78,8 @@ pub struct Connection {
     pub goodbye: bool,
     /// Limits that count against each of its tests.
     pub limit_failures: usize,
+    /// What its tests are measured against.
+    pub in_force: InForce,
     /// We gave it up.
     pub given_up: Option<String>,
     pub problem: Option<String>,
@@ -257,6 +260,7 @@ impl Machine<'_, '_> {
     fn start(&mut self, number: WorkerNumber, class: ClassIndex) {
         let now = Instant::now();
         let mut spec = self.request.classes[class].spec.clone();
+        let in_force = InForce::of(&self.request.classes[class].given, &Attestation::default());
         spec.name = format!("docker-test-{}-{number}", self.request.head.run);
         self.workers.insert(
             number,
@@ -269,6 +273,7 @@ impl Machine<'_, '_> {
                 hello: false,
                 goodbye: false,
                 limit_failures: 0,
+                in_force,
                 given_up: None,
                 problem: None,
                 outputs: Outputs::default(),

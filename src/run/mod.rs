@@ -9,6 +9,7 @@ mod dispatch;
 mod hear;
 mod images;
 mod interrupt;
+mod judge;
 mod limits;
 mod machine;
 mod request;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::dispatch::{ClassIndex, Policy, WorkerNumber};
 use crate::engine::{Container, ContainerSpec, Ending, EngineError};
 use crate::event::{RunStarted, SinkError};
-use crate::model::{ByteText, Limits, Test};
+use crate::model::{ByteText, Limits, Responses, Test};
 use crate::protocol::FromWorker;
 
 /// How many messages may wait, and are handled before their results go to disk together. Whoever
@@ -61,6 +61,8 @@ pub struct Request {
     pub head: RunStarted,
     /// What is not as it was asked for; each one safe line.
     pub warnings: Vec<String>,
+    /// What is made of violations.
+    pub responses: Responses,
     /// The engine's version, as soon as it has told it.
     pub engine_version: Answer,
     /// The classes.

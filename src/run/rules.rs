@@ -1,9 +1,8 @@
-//! What a level makes of what was found: a warning, a failure of the test, or the end of the run.
-//! Pure.
+//! What a level makes of limits that do not hold: a warning, a failure of the worker's tests, or the
+//! end of the run. Pure.
 
 use crate::event::{LimitCheck, LimitState, RunStarted};
-use crate::model::{Evidence, Level};
-use crate::protocol::Report;
+use crate::model::Level;
 
 /// How strictly a run judges.
 #[derive(Clone, Copy, Debug)]
@@ -44,26 +43,6 @@ impl Rules {
             Fitness::Unfit(missing)
         }
     }
-
-    /// What is to be judged of a report from a worker with so many limits against it.
-    pub fn evidence(self, report: &Report, limit_failures: usize) -> Evidence {
-        let strict = self.level.is_strict();
-        let leaks = report.leaks.iter().filter(|leak| leak.counts()).count();
-        // A worker that cannot be brought back was changed in a way that has no name.
-        let unclean = usize::from(report.unclean.is_some());
-        Evidence {
-            termination: report.termination,
-            stopped: report.stopped,
-            oom_kills: report.resources.oom_kills,
-            pids_failures: if strict {
-                report.resources.pids_limit_hits.unwrap_or(0)
-            } else {
-                0
-            },
-            limit_failures,
-            leak_failures: if strict { leaks + unclean } else { 0 },
-        }
-    }
 }
 
 /// The limits that do not hold.
@@ -77,103 +56,12 @@ fn unenforced(limits: &[LimitCheck]) -> Vec<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{FailReason, Leak, Outcome, Resources, Termination, classify};
 
     fn rules(level: Level, allow_weaker: bool) -> Rules {
         Rules {
             level,
             allow_weaker,
         }
-    }
-
-    fn report(leaks: Vec<Leak>) -> Report {
-        Report {
-            seq: 1,
-            termination: Termination::Exit(0),
-            stopped: None,
-            escalated: false,
-            started_unix_us: 0,
-            resources: Resources::default(),
-            series: Vec::new(),
-            stdout_bytes: 0,
-            stderr_bytes: 0,
-            leaks,
-            reset_ns: 0,
-            unclean: None,
-        }
-    }
-
-    fn files(outside: bool) -> Leak {
-        Leak::Files {
-            place: "/x".into(),
-            count: 1,
-            bytes: 1,
-            outside,
-        }
-    }
-
-    fn outcome(level: Level, report: &Report) -> Outcome {
-        classify(&rules(level, false).evidence(report, 0))
-    }
-
-    #[test]
-    fn a_leak_fails_a_test_from_strict_on() {
-        let process = || Leak::Process {
-            name: "sleep".into(),
-        };
-        for leak in [
-            process(),
-            files(true),
-            Leak::Attributes {
-                place: "/tmp".into(),
-            },
-            Leak::SysvIpc {
-                what: "msg".into(),
-                count: 1,
-            },
-            Leak::MessageQueue { name: "q".into() },
-            Leak::Sockets { count: 1 },
-            Leak::Supervisor {
-                what: "nice value".into(),
-            },
-        ] {
-            let report = report(vec![files(false), leak]);
-            assert_eq!(outcome(Level::Standard, &report), Outcome::Pass);
-            for level in [Level::Strict, Level::Paranoid] {
-                let failed = Outcome::Fail(FailReason::Leak);
-                assert_eq!(outcome(level, &report), failed, "{:?}", report.leaks);
-            }
-        }
-    }
-
-    #[test]
-    fn files_in_a_tests_own_folders_are_no_leak() {
-        for level in Level::ALL {
-            let report = report(vec![files(false)]);
-            assert_eq!(outcome(level, &report), Outcome::Pass);
-        }
-    }
-
-    #[test]
-    fn a_worker_that_cannot_be_brought_back_fails_a_test_from_strict_on() {
-        let report = Report {
-            unclean: Some("a mount was changed".into()),
-            ..report(Vec::new())
-        };
-        assert_eq!(outcome(Level::Standard, &report), Outcome::Pass);
-        let failed = Outcome::Fail(FailReason::Leak);
-        assert_eq!(outcome(Level::Strict, &report), failed);
-    }
-
-    #[test]
-    fn the_pids_limit_fails_a_test_from_strict_on() {
-        let mut report = report(Vec::new());
-        report.resources.pids_limit_hits = Some(2);
-        assert_eq!(outcome(Level::Standard, &report), Outcome::Pass);
-        let failed = Outcome::Fail(FailReason::Pids);
-        assert_eq!(outcome(Level::Strict, &report), failed);
-        report.resources.pids_limit_hits = None;
-        assert_eq!(outcome(Level::Strict, &report), Outcome::Pass);
     }
 
     #[test]
@@ -202,7 +90,5 @@ mod tests {
             assert_eq!(rules.fitness(&limits, held_before), fitness);
             assert_eq!(rules.fitness(&limits[..2], held_before), Fitness::Fit);
         }
-        let evidence = rules(Level::Strict, false).evidence(&report(Vec::new()), 2);
-        assert_eq!(classify(&evidence), Outcome::Fail(FailReason::Limits));
     }
 }

@@ -380,7 +380,7 @@ fn configs_that_are_wrong() {
         ),
         (
             b"engine-args: [--privileged]",
-            "docker-test.yaml:1: unknown key 'engine-args': known are suite, image, profiles, default-profile, rules, workers, level, network, results",
+            "docker-test.yaml:1: unknown key 'engine-args': known are suite, image, profiles, default-profile, rules, workers, level, network, violations, results",
         ),
         (
             b"profiles: {fast: {network: host}}",

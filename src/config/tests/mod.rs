@@ -32,7 +32,9 @@ fn every_key() {
          tmpfs: 1MiB\n    tmpfs-exec: True\n    nice: 19\n    output: 10kB\n    image: full\n\
          default-profile: huge\n\
          rules:\n  - {path: 'a/**', profile: slow}\n  - {path: b, profile: huge}\n\
-         workers: 7\nlevel: strict\nnetwork: internal\nresults: out/x\n",
+         workers: 7\nlevel: strict\nnetwork: internal\n\
+         violations: {leaked-process: fail, cpu-near: ignore, wall: fail, leaked-ipc: }\n\
+         results: out/x\n",
     )
     .unwrap();
     let suite = &config.suite;
@@ -52,6 +54,12 @@ fn every_key() {
         ["A=x", "B=1.10", "C=true", "D=", "E=null", "LONG_1=0x1F"]
     );
     assert_eq!(config.image, Some(ImageChoice::Named("debian:12".into())));
+    let violations = BTreeMap::from([
+        (ViolationKind::CpuNear, Response::Ignore),
+        (ViolationKind::Wall, Response::Fail),
+        (ViolationKind::LeakedProcess, Response::Fail),
+    ]);
+    assert_eq!(config.violations, violations);
     let built_in = built_in_profiles();
     let fast = &config.profiles["fast"];
     assert_eq!(fast.limits.wall, Duration::from_secs(1));
@@ -207,6 +215,8 @@ fn word() -> impl Strategy<Value = String> {
         "rules",
         "path",
         "workers",
+        "violations",
+        "cpu-near",
         "results",
         "default-profile",
         "",

@@ -15,7 +15,7 @@ fn keys() {
         (
             "a: 1\n",
             "1: unknown key 'a': known are suite, image, profiles, default-profile, rules, \
-             workers, level, network, results",
+             workers, level, network, violations, results",
         ),
         (
             "\nimages: full\n",
@@ -44,7 +44,7 @@ fn keys() {
         (
             "\"x\\e\": 1",
             "1: unknown key 'x\\x1b': known are suite, image, profiles, default-profile, rules, \
-             workers, level, network, results",
+             workers, level, network, violations, results",
         ),
         (
             "image: full\nworkers: 1\nimage: full",
@@ -58,7 +58,55 @@ fn keys() {
         (
             "<<: {image: full}",
             "1: unknown key '<<': known are suite, image, profiles, default-profile, rules, \
-             workers, level, network, results",
+             workers, level, network, violations, results",
+        ),
+    ]);
+}
+
+#[test]
+fn violations() {
+    check(&[
+        (
+            "violations:\n  leaked-proces: warn",
+            "2: unknown key 'violations.leaked-proces': did you mean 'leaked-process'?",
+        ),
+        (
+            "violations: {leaks: warn}",
+            "1: unknown key 'violations.leaks': known are memory-near, memory-over, oom-kill, \
+             cpu-near, cpu-time, wall, open-files-near, pids-limit, output-limit, leaked-process, \
+             leaked-file, leaked-ipc, leaked-socket, changed-worker, open-file-growth, \
+             thread-growth",
+        ),
+        (
+            "violations:\n  cpu-near: warn\n  leaked-ipc: warning",
+            "3: 'violations.leaked-ipc' is 'warning': did you mean 'warn'?",
+        ),
+        (
+            "violations: {leaked-ipc: error}",
+            "1: 'violations.leaked-ipc' is 'error': known are ignore, warn, fail",
+        ),
+        (
+            "violations: {leaked-ipc: true}",
+            "1: 'violations.leaked-ipc' is 'true': write text, in quotes if it looks like a number \
+             or a bool",
+        ),
+        (
+            "violations: {wall: ignore}",
+            "1: 'violations.wall' is 'ignore': it ends the test, so write fail, or a higher limit \
+             in profiles",
+        ),
+        (
+            "violations: {oom-kill: warn}",
+            "1: 'violations.oom-kill' is 'warn': it ends the test, so write fail, or a higher \
+             limit in profiles",
+        ),
+        (
+            "violations: fail",
+            "1: 'violations' is 'fail': write a mapping, as in 'key: value' lines",
+        ),
+        (
+            "violations: {cpu-near: warn, cpu-near: fail}",
+            "1: 'violations.cpu-near' occurs twice: write it once",
         ),
     ]);
 }

@@ -1,0 +1,87 @@
+//! What a test did when its time ran out.
+
+use std::time::Duration;
+
+use super::*;
+
+/// A test that a wall-clock limit of 10 s ended, with this CPU time in all.
+fn timed_out(cpu_us: Option<u64>, series: Vec<Sample>) -> Report {
+    Report {
+        stopped: Some(StopReason::Timeout(Clock::Wall)),
+        termination: Termination::Signal(15),
+        series,
+        ..used(|used| (used.wall_us, used.cpu_us) = (10_000_000, cpu_us))
+    }
+}
+
+fn state(report: &Report) -> Option<TimeoutState> {
+    let mut in_force = fast();
+    in_force.limits.wall = Duration::from_secs(10);
+    judge(report, &in_force, 0, &Responses::default()).timeout_state
+}
+
+#[test]
+fn a_timeout_says_whether_the_test_computed() {
+    let state_at = |cpu_us| state(&timed_out(Some(cpu_us), Vec::new()));
+    assert_eq!(state_at(9_900_000), Some(TimeoutState::Busy));
+    assert_eq!(state_at(2_500_000), Some(TimeoutState::Busy));
+    assert_eq!(state_at(2_499_999), Some(TimeoutState::Idle));
+    assert_eq!(state_at(0), Some(TimeoutState::Idle));
+    assert_eq!(state(&timed_out(None, Vec::new())), None);
+    let mut by_cpu_time = timed_out(Some(9_900_000), Vec::new());
+    by_cpu_time.stopped = Some(StopReason::Timeout(Clock::Cpu));
+    assert_eq!(state(&by_cpu_time), None);
+    by_cpu_time.stopped = None;
+    assert_eq!(state(&by_cpu_time), None);
+}
+
+#[test]
+fn the_last_third_counts_where_it_was_sampled() {
+    // It computed for 6 s and then waited, and the other way round.
+    let then_waits = samples(100, 100_000, |at, sample| {
+        sample.cpu_us = Some(at.min(60) * 100_000);
+    });
+    let report = timed_out(Some(6_000_000), then_waits.clone());
+    assert_eq!(state(&report), Some(TimeoutState::Idle));
+    let then_computes = samples(100, 100_000, |at, sample| {
+        sample.cpu_us = Some(at.saturating_sub(70) * 80_000);
+    });
+    let report = timed_out(Some(2_400_000), then_computes);
+    assert_eq!(state(&report), Some(TimeoutState::Busy));
+    // What it does after SIGTERM is not asked, nor is what ends long before.
+    let dies_loudly = samples(120, 100_000, |at, sample| {
+        sample.cpu_us = Some(at.saturating_sub(100) * 100_000);
+    });
+    let report = timed_out(Some(2_000_000), dies_loudly);
+    assert_eq!(state(&report), Some(TimeoutState::Idle));
+    let short = timed_out(Some(6_000_000), then_waits[..40].to_vec());
+    assert_eq!(state(&short), Some(TimeoutState::Busy));
+}
+
+#[test]
+fn a_test_that_was_held_back_is_starved_and_one_that_waited_is_not() {
+    for field in [
+        |used: &mut Resources, us| used.throttled_us = Some(us),
+        |used: &mut Resources, us| used.cpu_pressure_us = Some(us),
+    ] {
+        let state_at = |cpu_us, held_us| {
+            let mut report = timed_out(Some(cpu_us), Vec::new());
+            field(&mut report.resources, held_us);
+            state(&report)
+        };
+        assert_eq!(state_at(9_000_000, 2_000_000), Some(TimeoutState::Starved));
+        assert_eq!(state_at(200_000, 9_000_000), Some(TimeoutState::Starved));
+        assert_eq!(state_at(9_000_000, 1_999_999), Some(TimeoutState::Busy));
+        assert_eq!(state_at(199_999, 9_000_000), Some(TimeoutState::Idle));
+    }
+}
+
+/// Half of half a processor is as much as half of one.
+#[test]
+fn the_share_is_of_what_it_may_use() {
+    let mut in_force = fast();
+    in_force.limits.cpus = 0.1;
+    let report = timed_out(Some(300_000), Vec::new());
+    let judgement = judge(&report, &in_force, 0, &Responses::default());
+    assert_eq!(judgement.timeout_state, Some(TimeoutState::Busy));
+}
