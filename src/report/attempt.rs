@@ -3,12 +3,9 @@
 use std::time::Duration;
 
 use crate::event::{Attempt, Captured};
-use crate::model::{OutcomeKind, format_bytes, format_duration};
+use crate::model::{OutcomeKind, Violation, ViolationSeverity, format_bytes, format_duration};
 
 use super::{Paint, clean, excerpt};
-
-/// Leaks that are named; the others are counted.
-const LEAKS: usize = 5;
 
 /// Where more of an output is, and how to keep CI commands in it from being obeyed.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,19 +34,15 @@ pub fn painted(paint: Paint, kind: OutcomeKind, text: &str) -> String {
     }
 }
 
-/// `process sleep, 2 sockets`: what it left behind that is worth a warning.
-pub fn leaks(attempt: &Attempt) -> Option<String> {
-    let mut leaks = attempt.leaks.iter().filter(|leak| leak.counts());
-    let named: Vec<String> = leaks
-        .by_ref()
-        .take(LEAKS)
-        .map(ToString::to_string)
-        .collect();
-    let more = match leaks.count() {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    (!named.is_empty()).then(|| clean::word(&named.join(", ")) + &more)
+/// The violations that somebody should look at.
+pub fn serious(attempt: &Attempt) -> impl Iterator<Item = &Violation> {
+    let all = attempt.violations.iter();
+    all.filter(|violation| violation.severity > ViolationSeverity::Info)
+}
+
+/// `idle: 20 ms of CPU in 10.00 s`: what it did when its time ran out.
+pub fn timeout_state(attempt: &Attempt) -> Option<String> {
+    Some(attempt.timeout_state?.told(attempt.resources.as_ref()?))
 }
 
 /// The attempt's line: outcome, duration, test.
@@ -76,8 +69,9 @@ pub fn details(attempt: &Attempt, around: Around<'_>) -> String {
     if attempt.escalated {
         out.push_str("  = SIGTERM was not enough: killed\n");
     }
-    if let Some(leaks) = leaks(attempt) {
-        out.push_str(&leak_line(&leaks));
+    for violation in serious(attempt) {
+        let (word, message) = (violation.severity.as_str(), &violation.message);
+        out.push_str(&format!("  = {word}: {}\n", clean::word(message)));
     }
     let mut output = String::new();
     for (name, captured) in [("stdout", &attempt.stdout), ("stderr", &attempt.stderr)] {
@@ -93,9 +87,16 @@ pub fn details(attempt: &Attempt, around: Around<'_>) -> String {
     out
 }
 
-/// `  = left behind: process sleep`.
-pub fn leak_line(leaks: &str) -> String {
-    format!("  = left behind: {leaks}\n")
+/// `  = warning: left behind: process sleep; memory reached 118 MiB of 128 MiB (92 %)`: what belongs
+/// under the line of an attempt that is good all the same; nothing where there is nothing.
+pub fn warnings<'a>(violations: impl Iterator<Item = &'a Violation>) -> String {
+    let messages: Vec<String> = violations
+        .map(|violation| clean::word(&violation.message))
+        .collect();
+    if messages.is_empty() {
+        return String::new();
+    }
+    format!("  = warning: {}\n", messages.join("; "))
 }
 
 fn push_stream(out: &mut String, name: &str, captured: &Captured, record: Option<&str>) {

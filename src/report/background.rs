@@ -145,10 +145,13 @@ impl Drop for Ending<'_> {
 /// About how much memory an event takes.
 fn size(event: &Event) -> usize {
     let more = match event {
-        Event::AttemptFinished(attempt) => [&attempt.stdout, &attempt.stderr]
-            .iter()
-            .map(|stream| stream.head.as_bytes().len() + stream.tail.as_bytes().len())
-            .sum(),
+        Event::AttemptFinished(attempt) => {
+            let output = [&attempt.stdout, &attempt.stderr]
+                .iter()
+                .map(|stream| stream.head.as_bytes().len() + stream.tail.as_bytes().len())
+                .sum::<usize>();
+            output + size_of_val(attempt.series.as_slice())
+        }
         Event::RunStarted(started) => started.tests.len() * 128,
         Event::Progress(progress) => progress.running.len() * 128,
         _ => 0,

@@ -10,8 +10,9 @@ use crate::event::{
     Severity, WorkerEnded, WorkerStarted,
 };
 use crate::model::{
-    Clock, ImageChoice, Leak, Level, Network, Outcome, ProfileOrigin, Resources, Source,
-    StopReason, Termination, Test, TestId,
+    Clock, ImageChoice, Leak, Level, Network, Outcome, ProfileOrigin, Resources, Source, Spread,
+    Statistics, StopReason, Termination, Test, TestId, TimeoutState, Violation, ViolationKind,
+    ViolationSeverity, built_in_profiles,
 };
 use crate::protocol::Attestation;
 
@@ -149,7 +150,11 @@ pub fn run_started(tests: &[&str]) -> Event {
         project: "/home/me/project".into(),
         host: "box".into(),
         machine: "4 processors".into(),
-        profiles: std::collections::BTreeMap::new(),
+        profiles: built_in_profiles()
+            .into_iter()
+            .filter(|(name, _)| name == "standard")
+            .map(|(name, profile)| (name, profile.limits))
+            .collect(),
         level: Level::Standard,
         network: Network::None,
         allow_weaker: false,
@@ -202,6 +207,37 @@ pub fn limit(limit: &'static str, state: LimitState, found: &str) -> LimitCheck 
     }
 }
 
+pub fn violation(
+    kind: ViolationKind,
+    severity: ViolationSeverity,
+    threshold: Option<f64>,
+    actual: f64,
+    message: &str,
+) -> Violation {
+    Violation {
+        kind,
+        severity,
+        threshold,
+        actual: Some(actual),
+        message: message.into(),
+    }
+}
+
+/// A warning of that kind.
+pub fn warning(kind: ViolationKind, message: &str) -> Violation {
+    violation(kind, ViolationSeverity::Warning, None, 1.0, message)
+}
+
+fn spread(samples: u64, max: f64, avg: f64) -> Spread {
+    Spread {
+        samples,
+        max,
+        avg,
+        p95: Some(max),
+        p99: (samples >= 100).then_some(max),
+    }
+}
+
 /// A timeout with everything that an attempt can have.
 pub fn full_attempt() -> Attempt {
     Attempt {
@@ -214,16 +250,59 @@ pub fn full_attempt() -> Attempt {
         resources: Some(Resources {
             wall_us: 10_000_000,
             cpu_us: Some(420_000),
+            cpu_user_us: Some(300_000),
+            cpu_system_us: Some(120_000),
             cpu_source: Some(Source::Cgroup),
             throttled_us: Some(0),
+            throttled_periods: Some(0),
             memory_start_bytes: Some(3 << 20),
             memory_peak_bytes: Some(24 << 20),
             memory_peak_source: Some(Source::Cgroup),
             memory_peak_bound_bytes: None,
+            memory_anon_bytes: Some(16 << 20),
+            memory_file_bytes: Some(4 << 20),
             oom_kills: Some(0),
+            pids_peak: Some(3),
+            pids_peak_source: Some(Source::Sampled),
             pids_limit_hits: Some(0),
-            ..Resources::default()
+            io_read_bytes: Some(8192),
+            io_write_bytes: Some(0),
+            cpu_pressure_us: Some(2000),
+            memory_pressure_us: Some(0),
+            io_pressure_us: None,
+            tmpfs_left_bytes: Some(8192),
         }),
+        statistics: Some(Statistics {
+            samples: 100,
+            cpu_percent: Some(spread(100, 40.0, 4.2)),
+            memory_bytes: Some(spread(100, 25_165_824.0, 20_971_520.0)),
+            open_files: Some(spread(20, 12.0, 8.5)),
+            threads: Some(spread(20, 3.0, 2.5)),
+        }),
+        violations: vec![
+            violation(
+                ViolationKind::Wall,
+                ViolationSeverity::Error,
+                Some(10_000_000.0),
+                10_000_000.0,
+                "wall-clock time reached its limit of 10.00 s (idle: 420 ms of CPU in 10.00 s)",
+            ),
+            violation(
+                ViolationKind::LeakedProcess,
+                ViolationSeverity::Warning,
+                None,
+                1.0,
+                "left behind: process sleep",
+            ),
+            violation(
+                ViolationKind::LeakedFile,
+                ViolationSeverity::Info,
+                None,
+                4096.0,
+                "left behind: 3 files in /tmp (4 KiB)",
+            ),
+        ],
+        timeout_state: Some(TimeoutState::Idle),
         leaks: vec![
             Leak::Process {
                 name: "sleep".into(),

@@ -4,9 +4,9 @@ use proptest::prelude::*;
 
 use super::tests::{log, report};
 use crate::event::{Attempt, Captured, Event, LimitState};
-use crate::model::{FailReason, Leak, Outcome};
+use crate::model::{FailReason, Outcome, ViolationKind};
 use crate::report::fixtures::{
-    ended, finished, limit, notice, run_finished, run_started, worker_started,
+    ended, finished, limit, notice, run_finished, run_started, warning, worker_started,
 };
 
 /// The lines in which a CI system would find a command. GitHub's rule, as its runner has it: a
@@ -55,9 +55,7 @@ fn hostile_run(bytes: &[u8]) -> Vec<Event> {
         test: crate::model::TestId::new(bytes.to_vec()),
         profile: text.clone(),
         image: text.clone(),
-        leaks: vec![Leak::Process {
-            name: bytes.to_vec().into(),
-        }],
+        violations: vec![warning(ViolationKind::LeakedProcess, &text)],
         stdout: output(dropped),
         stderr: output(0),
         ..ended("", outcome)

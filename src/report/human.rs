@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::event::{
     Attempt, Event, LimitState, RunFinished, RunStarted, Severity, Sink, SinkError, WorkerStarted,
 };
-use crate::model::{Level, Network, OutcomeKind, escape};
+use crate::model::{Level, Network, OutcomeKind, Violation, escape};
 
 use super::attempt::{self, Around};
 use super::out::Out;
@@ -17,6 +17,9 @@ use super::{ColorChoice, Environment, Paint, Totals, clean};
 
 /// Bytes of report that are written at once, at most; a batch of events can be large.
 const CHUNK: usize = 64 << 10;
+/// After so many tests with a warning of one kind, those that passed have no line for it any more:
+/// the summary has their number.
+const REPEATED: u64 = 20;
 
 /// Which of our streams are terminals.
 #[derive(Clone, Copy, Debug, Default)]
@@ -220,8 +223,10 @@ impl Human {
                 github_token: self.options.github_token.as_deref(),
             };
             self.pending.push_str(&attempt::details(attempt, around));
-        } else if let Some(leaks) = attempt::leaks(attempt) {
-            self.pending.push_str(&attempt::leak_line(&leaks));
+        } else {
+            let rare = |violation: &&Violation| self.totals.warnings(violation.kind) <= REPEATED;
+            let warnings = attempt::serious(attempt).filter(rare);
+            self.pending.push_str(&attempt::warnings(warnings));
         }
     }
 

@@ -2,10 +2,13 @@
 
 use super::*;
 use crate::event::Notice;
-use crate::model::{Clock, CrashCause, FailReason, Leak, LostCause, NotRunCause, Outcome, Source};
+use crate::model::{
+    Clock, CrashCause, FailReason, LostCause, NotRunCause, Outcome, Source, ViolationKind,
+    ViolationSeverity,
+};
 use crate::report::fixtures::{
     Answer, Scripted, Shared, attempt as pass, captured, ended, finished, full_attempt, limit,
-    notice, run_finished, run_started, worker_started,
+    notice, run_finished, run_started, violation, warning, worker_started,
 };
 
 const RECORD: &str = "test-results/docker-test.db";
@@ -65,7 +68,13 @@ fn every_kind_of_end() {
     lost.resources = None;
     let mut again = pass("test/lost");
     again.attempt = 2;
-    again.leaks = vec![Leak::Sockets { count: 2 }];
+    again.violations = vec![
+        warning(
+            ViolationKind::MemoryNear,
+            "memory reached 118 MiB of 128 MiB (92 %)",
+        ),
+        warning(ViolationKind::LeakedSocket, "left behind: 2 sockets"),
+    ];
     let mut hungry = ended("test/oom", Outcome::Oom);
     if let Some(used) = &mut hungry.resources {
         used.memory_peak_bytes = Some(128 << 20);
@@ -117,7 +126,8 @@ crash SIGSEGV  [   12 ms] test/crash
 timeout wall   [ 10.00 s] test/b_test.sh (attempt 2)
   = profile standard, image isolation, worker 2, CPU time 420 ms, peak memory 24 MiB (cgroup)
   = SIGTERM was not enough: killed
-  = left behind: process sleep, 1 file in /dev/shm (4 KiB), 1 SysV shm, message queue /mq, 2 sockets and 1 more
+  = error: wall-clock time reached its limit of 10.00 s (idle: 420 ms of CPU in 10.00 s)
+  = warning: left behind: process sleep
   stdout, 8 B:
   | waiting
   stderr, 1 MiB:
@@ -125,7 +135,7 @@ timeout wall   [ 10.00 s] test/b_test.sh (attempt 2)
   ... 1 MiB left out, see test-results/docker-test.db ...
   | end
 pass           [   12 ms] test/lost (attempt 2)
-  = left behind: 2 sockets
+  = warning: memory reached 118 MiB of 128 MiB (92 %); left behind: 2 sockets
 
 slowest:
     10.00 s test/b_test.sh
@@ -141,15 +151,19 @@ hungriest (peak memory):
 flaky (passed on a later attempt):
   test/lost (attempt 2)
 
-left something behind:
-  test/b_test.sh: process sleep, 1 file in /dev/shm (4 KiB), 1 SysV shm, message queue /mq, 2 sockets and 1 more
-  test/lost: 2 sockets
+warnings:
+  memory-near in 1 test:
+    test/lost: memory reached 118 MiB of 128 MiB (92 %)
+  leaked-process in 1 test:
+    test/b_test.sh: left behind: process sleep
+  leaked-socket in 1 test:
+    test/lost: left behind: 2 sockets
 
 not good:
   fail exit(1)   test/b
   oom            test/oom
   crash SIGSEGV  test/crash
-  timeout wall   test/b_test.sh
+  timeout wall   test/b_test.sh (idle: 420 ms of CPU in 10.00 s)
 
 interrupted by SIGINT
 7 tests in 1.25 s: 2 pass (1 flaky), 1 fail, 1 timeout, 1 oom, 1 crash, 1 not-run
@@ -291,6 +305,49 @@ fn the_head_names_what_is_not_as_by_default() {
         report(log(), &[head]).0,
         "Running 1 test in 2 workers with docker (isolation), level paranoid, network internal\n"
     );
+}
+
+/// As many tests with a line each, and one with an error that turned nothing.
+#[test]
+fn a_flood_of_warnings_is_grouped() {
+    let warned = |n: u64| {
+        let mut attempt = pass(&format!("t{n}"));
+        attempt.violations = vec![warning(ViolationKind::CpuNear, "CPU use stayed up")];
+        finished(attempt)
+    };
+    let mut events = vec![run_started(&[])];
+    events.extend((0..4000).map(warned));
+    let mut skipped = ended("skipped", Outcome::Skip);
+    let message = "left behind: process a";
+    let leak = ViolationKind::LeakedProcess;
+    skipped.violations = vec![
+        violation(leak, ViolationSeverity::Error, None, 1.0, message),
+        violation(leak, ViolationSeverity::Info, None, 1.0, "nobody sees this"),
+    ];
+    events.push(finished(skipped));
+    let (stdout, _) = report(log(), &events);
+    assert_eq!(
+        stdout.matches("  = warning: CPU use stayed up\n").count(),
+        20
+    );
+    assert!(
+        stdout
+            .ends_with("skip           [   12 ms] skipped\n  = warning: left behind: process a\n")
+    );
+    let (stdout, _) = report(log(), &[events, vec![run_finished(None)]].concat());
+    let summary = stdout.split("warnings:\n").nth(1).unwrap();
+    let summary = summary.split("\n\n").next().unwrap();
+    assert_eq!(
+        summary,
+        "  cpu-near in 4000 tests:
+    t0: CPU use stayed up
+    t1: CPU use stayed up
+    t2: CPU use stayed up
+    ... and 3997 more
+  leaked-process in 1 test:
+    skipped: left behind: process a"
+    );
+    assert!(!stdout.contains("nobody sees this"));
 }
 
 #[test]

@@ -31,10 +31,10 @@ pub fn summary(
         format!("{test} (attempt {number})")
     });
     section(&mut out, paint, "flaky (passed on a later attempt)", &flaky);
-    let leaky = list(&totals.leaky, |(test, leaks)| format!("{test}: {leaks}"));
-    section(&mut out, paint, "left something behind", &leaky);
-    let not_good = list(&totals.not_good, |(outcome, test)| {
-        format!("{outcome:<14} {test}")
+    section(&mut out, paint, "warnings", &warnings(totals));
+    let not_good = list(&totals.not_good, |(outcome, test, more)| match more {
+        Some(more) => format!("{outcome:<14} {test} ({more})"),
+        None => format!("{outcome:<14} {test}"),
     });
     section(&mut out, paint, "not good", &not_good);
 
@@ -57,6 +57,20 @@ fn section(out: &mut String, paint: Paint, heading: &str, lines: &str) {
             paint.strong(&format!("{heading}:"))
         ));
     }
+}
+
+/// `memory-near in 4000 tests:`, and the first of them with their lines.
+fn warnings(totals: &Totals) -> String {
+    let mut out = String::new();
+    for (kind, warned) in &totals.warned {
+        let count = warned.count();
+        let plural = if count == 1 { "" } else { "s" };
+        out.push_str(&format!("  {} in {count} test{plural}:\n", kind.as_str()));
+        for line in list(warned, |(test, message)| format!("{test}: {message}")).lines() {
+            out.push_str(&format!("  {line}\n"));
+        }
+    }
+    out
 }
 
 fn slowest(totals: &Totals) -> String {
@@ -93,7 +107,7 @@ fn counts(paint: Paint, totals: &Totals, finished: &RunFinished) -> String {
         }
         let text = format!("{count} {}", kind.as_str());
         let mut part = attempt::painted(paint, kind, &text);
-        let flaky = totals.flaky.kept.len() as u64 + totals.flaky.more;
+        let flaky = totals.flaky.count();
         if kind == OutcomeKind::Pass && flaky > 0 {
             part.push_str(&format!(" ({flaky} flaky)"));
         }

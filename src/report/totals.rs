@@ -1,9 +1,10 @@
 //! What a run comes to. Pure, and bounded: 100,000 tests leave counts and a few short lists.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::event::{Attempt, Event};
-use crate::model::{OutcomeKind, Source, TestId};
+use crate::model::{OutcomeKind, Source, TestId, ViolationKind, ViolationSeverity};
 
 use super::{attempt, clean};
 
@@ -11,20 +12,23 @@ use super::{attempt, clean};
 const TOP: usize = 5;
 /// How many tests that are not good are kept by name.
 const NOT_GOOD: usize = 1_000;
-/// How many flaky tests, and how many with leaks, are kept by name.
+/// How many flaky tests are kept by name.
 const NAMED: usize = 20;
+/// How many tests with warnings of one kind are kept by name.
+const WARNED: usize = 3;
 
 /// The counts of a run and what its summary names. Feed it every event, in order.
 #[derive(Debug, Default)]
 pub struct Totals {
     planned: u64,
     counts: [u64; OutcomeKind::ALL.len()],
-    /// Tests with a verdict against them, with outcome and reason. `not-run` is only counted.
-    pub(super) not_good: Bounded<(String, TestId), NOT_GOOD>,
+    /// Tests with a verdict against them, with outcome and reason, and what more is to say of that.
+    /// `not-run` is only counted.
+    pub(super) not_good: Bounded<(String, TestId, Option<String>), NOT_GOOD>,
     /// Tests that passed, and on which attempt.
     pub(super) flaky: Bounded<(TestId, u32), NAMED>,
-    /// Tests that left something behind, and what.
-    pub(super) leaky: Bounded<(TestId, String), NAMED>,
+    /// Tests with warnings, and their lines, by kind.
+    pub(super) warned: BTreeMap<ViolationKind, Bounded<(TestId, String), WARNED>>,
     /// The longest wall-clock times.
     pub(super) slowest: Top<Duration, ()>,
     /// The highest known memory peaks, in bytes, and where each comes from.
@@ -41,10 +45,15 @@ impl Totals {
         }
     }
 
-    /// A superseded attempt is no test's last word: only what it left behind is noted.
+    /// A superseded attempt is no test's last word: only its warnings are noted.
     fn add_attempt(&mut self, attempt: &Attempt) {
-        if let Some(leaks) = attempt::leaks(attempt) {
-            self.leaky.push(|| (attempt.test.clone(), leaks));
+        for violation in attempt::serious(attempt) {
+            // What made it fail is among those that are not good.
+            if violation.severity == ViolationSeverity::Warning || attempt.outcome.kind().is_good()
+            {
+                let warned = self.warned.entry(violation.kind).or_default();
+                warned.push(|| (attempt.test.clone(), violation.message.clone()));
+            }
         }
         if attempt.superseded {
             return;
@@ -54,8 +63,10 @@ impl Totals {
             *count += 1;
         }
         if !kind.is_good() && kind != OutcomeKind::NotRun {
-            self.not_good
-                .push(|| (attempt::outcome(attempt), attempt.test.clone()));
+            self.not_good.push(|| {
+                let state = attempt::timeout_state(attempt);
+                (attempt::outcome(attempt), attempt.test.clone(), state)
+            });
         }
         if kind == OutcomeKind::Pass && attempt.attempt > 1 {
             self.flaky.push(|| (attempt.test.clone(), attempt.attempt));
@@ -73,6 +84,11 @@ impl Totals {
     /// Tests whose last attempt had this outcome.
     pub fn count(&self, kind: OutcomeKind) -> u64 {
         self.counts.get(kind as usize).copied().unwrap_or(0)
+    }
+
+    /// Attempts with a warning of this kind.
+    pub fn warnings(&self, kind: ViolationKind) -> u64 {
+        self.warned.get(&kind).map_or(0, Bounded::count)
     }
 
     /// Tests that have their last word.
@@ -111,6 +127,11 @@ impl<T, const MAX: usize> Default for Bounded<T, MAX> {
 }
 
 impl<T, const MAX: usize> Bounded<T, MAX> {
+    /// How many there were.
+    pub fn count(&self) -> u64 {
+        self.kept.len() as u64 + self.more
+    }
+
     fn push(&mut self, make: impl FnOnce() -> T) {
         if self.kept.len() < MAX {
             self.kept.push(make());
@@ -258,7 +279,8 @@ mod tests {
         assert_eq!(totals.not_good.kept.len(), NOT_GOOD);
         assert_eq!(totals.not_good.more, 7);
         assert!(
-            list(&totals.not_good, |(_, id)| id.to_string()).ends_with("  999\n  ... and 7 more\n")
+            list(&totals.not_good, |(_, id, _)| id.to_string())
+                .ends_with("  999\n  ... and 7 more\n")
         );
     }
 }

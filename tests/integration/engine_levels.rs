@@ -85,7 +85,8 @@ fn leaks_are_warnings_under_standard_and_failures_under_strict(on: &Engine) {
         for (name, _) in OWN {
             assert_eq!(verdict(&project, name), "pass", "{level} {name}: {said:?}");
         }
-        let lines = said.stdout.matches("  = left behind: ").count();
+        let word = if strict { "error" } else { "warning" };
+        let lines = said.stdout.matches(&format!("  = {word}: ")).count();
         assert_eq!(lines, LEAKS.len(), "{}", said.stdout);
         let workers = format!("select count(distinct worker) from attempts where {LAST}");
         assert_eq!(project.query(&workers), "1");

@@ -78,8 +78,8 @@ fn violations() {
              thread-growth",
         ),
         (
-            "violations:\n  cpu-near: warn\n  leaked-ipc: warning",
-            "3: 'violations.leaked-ipc' is 'warning': did you mean 'warn'?",
+            "violations:\n  cpu-near: warn\n  leaked-ipc: fial",
+            "3: 'violations.leaked-ipc' is 'fial': did you mean 'fail'?",
         ),
         (
             "violations: {leaked-ipc: error}",

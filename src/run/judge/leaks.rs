@@ -1,4 +1,5 @@
-//! What a test left behind or changed, as violations: one of each kind.
+//! What a test left behind or changed, as violations: one of each kind, and files in its own folders
+//! apart.
 
 use super::Finding;
 use crate::model::{Leak, ViolationKind, escape};
@@ -20,7 +21,7 @@ pub fn find(report: &Report) -> Vec<Finding> {
         .iter()
         .flat_map(|kind| [(*kind, true), (*kind, false)]);
     let groups = groups.filter_map(|(kind, counts)| group(report, kind, counts));
-    groups.chain(unclean(report)).collect()
+    groups.collect()
 }
 
 fn kind(leak: &Leak) -> ViolationKind {
@@ -51,10 +52,19 @@ fn group(report: &Report, of: ViolationKind, counts: bool) -> Option<Finding> {
     let leaks: Vec<&Leak> = leaks
         .filter(|leak| kind(leak) == of && leak.counts() == counts)
         .collect();
-    if leaks.is_empty() {
+    let mut texts: Vec<String> = leaks.iter().map(ToString::to_string).collect();
+    let mut actual: f64 = leaks.iter().map(|leak| amount(leak) as f64).sum();
+    if let Some(problem) = report.unclean.as_ref().filter(|_| counts)
+        && of == ViolationKind::ChangedWorker
+    {
+        // It was changed in a way that has no name.
+        texts.push(format!("replaced: {}", escape(problem.as_bytes())));
+        actual += 1.0;
+    }
+    if texts.is_empty() {
         return None;
     }
-    let named = named(&leaks);
+    let named = named(texts);
     let message = match of {
         ViolationKind::ChangedWorker => named,
         _ => format!("left behind: {named}"),
@@ -62,17 +72,17 @@ fn group(report: &Report, of: ViolationKind, counts: bool) -> Option<Finding> {
     Some(Finding {
         kind: of,
         threshold: None,
-        actual: Some(leaks.iter().map(|leak| amount(leak) as f64).sum()),
+        actual: Some(actual),
         message,
         fact: !counts,
     })
 }
 
 /// `process sleep (3 times), process perl and 2 more`.
-fn named(leaks: &[&Leak]) -> String {
+fn named(texts: Vec<String>) -> String {
     let mut different: Vec<(String, usize)> = Vec::new();
     let mut more = 0;
-    for text in leaks.iter().map(ToString::to_string) {
+    for text in texts {
         match different.iter().position(|(known, _)| *known == text) {
             Some(at) => different[at].1 += 1,
             None if different.len() == NAMED => more += 1,
@@ -88,16 +98,4 @@ fn named(leaks: &[&Leak]) -> String {
         0 => shown,
         more => format!("{shown} and {more} more"),
     }
-}
-
-/// A worker that cannot be brought back was changed in a way that has no name.
-fn unclean(report: &Report) -> Option<Finding> {
-    let problem = report.unclean.as_ref()?;
-    Some(Finding {
-        kind: ViolationKind::ChangedWorker,
-        threshold: None,
-        actual: Some(1.0),
-        message: format!("its worker is replaced: {}", escape(problem.as_bytes())),
-        fact: false,
-    })
 }

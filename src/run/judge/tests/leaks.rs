@@ -50,8 +50,7 @@ fn what_is_left_behind_is_named_by_kind() {
             "leaked-file - 4096 left behind: 2 files in /tmp (4 KiB)",
             "leaked-ipc - 4 left behind: 3 SysV shm, message queue /q",
             "leaked-socket - 2 left behind: 2 sockets",
-            "changed-worker - 2 changed attributes of /tmp, changed nice value of the supervisor",
-            r"changed-worker - 1 its worker is replaced: a mount\nwas changed",
+            r"changed-worker - 3 changed attributes of /tmp, changed nice value of the supervisor, replaced: a mount\nwas changed",
         ]
     );
     let severities: Vec<_> = judged(&report)
