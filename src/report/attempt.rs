@@ -7,6 +7,9 @@ use crate::model::{OutcomeKind, Violation, ViolationSeverity, format_bytes, form
 
 use super::{Paint, clean, excerpt};
 
+/// How the line about a leak begins. Several of them share it.
+const LEFT: &str = "left behind: ";
+
 /// Where more of an output is, and how to keep CI commands in it from being obeyed.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Around<'a> {
@@ -87,16 +90,27 @@ pub fn details(attempt: &Attempt, around: Around<'_>) -> String {
     out
 }
 
-/// `  = warning: left behind: process sleep; memory reached 118 MiB of 128 MiB (92 %)`: what belongs
-/// under the line of an attempt that is good all the same; nothing where there is nothing.
+/// What belongs under the line of an attempt that is good all the same, in one line: `  = warning:
+/// memory reached 118 MiB of 128 MiB (92 %); left behind: process sleep, 1 SysV shm`. Nothing where
+/// there is nothing.
 pub fn warnings<'a>(violations: impl Iterator<Item = &'a Violation>) -> String {
-    let messages: Vec<String> = violations
-        .map(|violation| clean::word(&violation.message))
-        .collect();
-    if messages.is_empty() {
-        return String::new();
+    let mut line = String::new();
+    let mut after_left = false;
+    for violation in violations {
+        let message = clean::word(&violation.message);
+        let left = message.strip_prefix(LEFT);
+        line.push_str(match left {
+            _ if line.is_empty() => "  = warning: ",
+            Some(_) if after_left => ", ",
+            _ => "; ",
+        });
+        line.push_str(left.filter(|_| after_left).unwrap_or(&message));
+        after_left = left.is_some();
     }
-    format!("  = warning: {}\n", messages.join("; "))
+    if !line.is_empty() {
+        line.push('\n');
+    }
+    line
 }
 
 fn push_stream(out: &mut String, name: &str, captured: &Captured, record: Option<&str>) {

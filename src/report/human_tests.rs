@@ -73,7 +73,9 @@ fn every_kind_of_end() {
             ViolationKind::MemoryNear,
             "memory reached 118 MiB of 128 MiB (92 %)",
         ),
+        warning(ViolationKind::LeakedIpc, "left behind: 1 SysV shm"),
         warning(ViolationKind::LeakedSocket, "left behind: 2 sockets"),
+        warning(ViolationKind::ChangedWorker, "changed attributes of /tmp"),
     ];
     let mut hungry = ended("test/oom", Outcome::Oom);
     if let Some(used) = &mut hungry.resources {
@@ -135,7 +137,7 @@ timeout wall   [ 10.00 s] test/b_test.sh (attempt 2)
   ... 1 MiB left out, see test-results/docker-test.db ...
   | end
 pass           [   12 ms] test/lost (attempt 2)
-  = warning: memory reached 118 MiB of 128 MiB (92 %); left behind: 2 sockets
+  = warning: memory reached 118 MiB of 128 MiB (92 %); left behind: 1 SysV shm, 2 sockets; changed attributes of /tmp
 
 slowest:
     10.00 s test/b_test.sh
@@ -156,8 +158,12 @@ warnings:
     test/lost: memory reached 118 MiB of 128 MiB (92 %)
   leaked-process in 1 test:
     test/b_test.sh: left behind: process sleep
+  leaked-ipc in 1 test:
+    test/lost: left behind: 1 SysV shm
   leaked-socket in 1 test:
     test/lost: left behind: 2 sockets
+  changed-worker in 1 test:
+    test/lost: changed attributes of /tmp
 
 not good:
   fail exit(1)   test/b

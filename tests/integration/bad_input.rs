@@ -391,6 +391,18 @@ fn configs_that_are_wrong() {
             "docker-test.yaml:1: 'default-profile': unknown profile 'fsat': did you mean 'fast'?",
         ),
         (
+            b"violations: {leaked-proces: fail}",
+            "docker-test.yaml:1: unknown key 'violations.leaked-proces': did you mean 'leaked-process'?",
+        ),
+        (
+            b"workers: 1\nviolations:\n  leaked-process: error",
+            "docker-test.yaml:3: 'violations.leaked-process' is 'error': known are ignore, warn, fail",
+        ),
+        (
+            b"violations: {wall: warn}",
+            "docker-test.yaml:1: 'violations.wall' is 'warn': it ends the test, so write fail, or a higher limit in profiles",
+        ),
+        (
             b"suite: {root: ../..}",
             "docker-test.yaml:1: 'suite.root' is '../..': write a path inside the project, without '..', as in test",
         ),

@@ -16,6 +16,7 @@ mod engine_losses;
 mod engine_outcomes;
 mod engine_places;
 mod engine_proof;
+mod engine_violations;
 mod engines;
 mod fake_engine;
 mod harness;
