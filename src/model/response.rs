@@ -117,4 +117,26 @@ mod tests {
             assert!(!responses.0.values().any(|one| *one == Response::Ignore));
         }
     }
+
+    /// `doc/violations.md` has a row for each kind, with its default and its unit.
+    #[test]
+    fn the_document_has_every_kind() {
+        let document = include_str!("../../doc/violations.md");
+        let rows: Vec<Vec<&str>> = document
+            .lines()
+            .map(|line| line.trim_matches('|').split(" | ").map(str::trim).collect())
+            .collect();
+        for kind in ViolationKind::ALL {
+            let name = format!("`{}`", kind.as_str());
+            let row = rows.iter().find(|row| row[0] == name);
+            let row = row.unwrap_or_else(|| panic!("no row for {name}"));
+            let default = match kind {
+                _ if kind.ends_the_test() => "fail, always",
+                _ if kind.is_promised() => "warn; `fail` from `strict` on",
+                _ => "warn",
+            };
+            assert_eq!(row[2], default, "{name}");
+            assert!(row[4].contains(kind.unit()), "{name}");
+        }
+    }
 }

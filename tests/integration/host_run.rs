@@ -67,6 +67,7 @@ fn every_ending_as_a_person_sees_it() {
 Running 6 tests in 1 worker with host
 fail output-limit [<time>] test/loud_test.sh
   = profile small, image none, worker <n>, CPU time <time>
+  = error: output went over its limit of 10 B
   stdout, 12 B:
   | 12345678901
 fail exit(3)   [<time>] test/bad_test.sh
@@ -81,12 +82,13 @@ pass           [<time>] test/good_test.sh
 skip           [<time>] test/skip_test.sh
 timeout wall   [<time>] test/wait_test.sh
   = profile short, image none, worker <n>, CPU time <time>
+  = error: wall-clock time reached its limit of <time> (idle: <time> of CPU in <time>)
 
 not good:
   fail output-limit test/loud_test.sh
   fail exit(3)   test/bad_test.sh
   crash SIGSEGV  test/crash_test.sh
-  timeout wall   test/wait_test.sh
+  timeout wall   test/wait_test.sh (idle: <time> of CPU in <time>)
 
 6 tests in <time>: 1 pass, 2 fail, 1 timeout, 1 crash, 1 skip
 record: <project>/test-results/docker-test.db, run <run>
