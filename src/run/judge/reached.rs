@@ -71,7 +71,7 @@ fn memory(report: &Report, statistics: Option<&Statistics>, in_force: &InForce) 
     } else {
         ", which is not enforced here"
     };
-    if peak.is_some_and(|peak| peak + PAGE_BYTES >= limit) {
+    if peak.is_some_and(|peak| peak.saturating_add(PAGE_BYTES) >= limit) {
         let peak = peak?;
         let message = if peak > limit {
             format!("memory reached {} of {shown}{enforced}", format_bytes(peak))
@@ -160,8 +160,9 @@ fn most_sustained(series: &[Sample]) -> Option<(u64, u64)> {
     let mut from = 0;
     let mut most: Option<(u64, u64)> = None;
     for (to, (time, cpu)) in points.iter().enumerate() {
-        let is_span =
-            |from: usize| from + SUSTAINED_SAMPLES <= to && points[from].0 + SUSTAINED_US <= *time;
+        let is_span = |from: usize| {
+            from + SUSTAINED_SAMPLES <= to && time.saturating_sub(points[from].0) >= SUSTAINED_US
+        };
         while is_span(from + 1) {
             from += 1;
         }
@@ -201,7 +202,7 @@ fn stopped(
             (ViolationKind::CpuTime, threshold, used.cpu_us, message)
         }
         StopReason::OutputLimit => {
-            let written = report.stdout_bytes + report.stderr_bytes;
+            let written = report.stdout_bytes.saturating_add(report.stderr_bytes);
             let limit = format_bytes(limits.output_bytes);
             let message = format!("output went over its limit of {limit}");
             let threshold = limits.output_bytes as f64;

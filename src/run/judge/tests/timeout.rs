@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use proptest::prelude::*;
+
 use super::*;
 
 /// A test that a wall-clock limit of 10 s ended, with this CPU time in all.
@@ -84,4 +86,41 @@ fn the_share_is_of_what_it_may_use() {
     let report = timed_out(Some(300_000), Vec::new());
     let judgement = judge(&report, &in_force, 0, &Responses::default());
     assert_eq!(judgement.timeout_state, Some(TimeoutState::Busy));
+}
+
+proptest! {
+    /// Figures come from outside: however odd they are, there is a judgement.
+    #[test]
+    fn no_figures_panic(
+        rows in prop::collection::vec((any::<u64>(), any::<u64>(), any::<Option<u64>>()), 0..90),
+        figures: [u64; 6],
+        stopped in 0..4_usize,
+    ) {
+        let sample = |(time_us, value, processes): (u64, u64, Option<u64>)| Sample {
+            time_us,
+            cpu_us: Some(value),
+            memory_bytes: Some(value),
+            processes,
+            threads: Some(value),
+            open_files: Some(value),
+            pss_bytes: None,
+        };
+        let mut report = timed_out(Some(figures[0]), rows.into_iter().map(sample).collect());
+        report.stopped = [
+            None,
+            Some(StopReason::Timeout(Clock::Wall)),
+            Some(StopReason::Timeout(Clock::Cpu)),
+            Some(StopReason::OutputLimit),
+        ][stopped];
+        let used = &mut report.resources;
+        used.wall_us = figures[1];
+        used.memory_peak_bytes = Some(figures[2]);
+        used.memory_file_bytes = Some(figures[3]);
+        used.throttled_us = Some(figures[4]);
+        used.oom_kills = Some(figures[5]);
+        (report.stdout_bytes, report.stderr_bytes) = (figures[2], figures[3]);
+        for violation in judged(&report).violations {
+            prop_assert!(!violation.message.contains(char::is_control));
+        }
+    }
 }
