@@ -44,6 +44,9 @@ pub struct Fit {
     /// Print no diff, and exit with status 1 where a profile is too large or too small
     #[arg(long)]
     pub check: bool,
+    /// Ignore limits of processes and open files where a test was too short to be sampled
+    #[arg(long)]
+    pub ignore_unsampled: bool,
     /// What is printed: for people, or one JSON object
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub message_format: MessageFormat,

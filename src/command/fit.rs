@@ -38,7 +38,11 @@ pub fn fit(arguments: &Fit, context: &Context) -> Result<u8, Failure> {
             before_unix_us: None,
         };
         let past = reader.past(test.id.text(), place, LOOKED_AT)?;
-        Ok::<_, Failure>(known_of(test, past))
+        let mut found = known_of(test, past);
+        if let (Known::Needs(needs), true) = (&mut found, arguments.ignore_unsampled) {
+            needs.ignore_unsampled();
+        }
+        Ok::<_, Failure>(found)
     })?;
     let rules = rules(&paths);
     let edit = match rules.as_slice() {

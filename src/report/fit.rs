@@ -77,14 +77,11 @@ impl Fitting<'_> {
         let some = lists.iter().filter(|list| !list.is_empty()).count();
         let names: BTreeSet<_> = lists.iter().flatten().copied().collect();
         let names: Vec<_> = names.into_iter().collect();
+        let keep = if some == 1 { "keeps" } else { "keep" };
         match some {
             0 => String::new(),
-            1 => format!(
-                "1 keeps limits that nothing was measured of: {}\n",
-                names.join(", ")
-            ),
             some => format!(
-                "{some} keep limits that nothing was measured of: {}\n",
+                "{some} {keep} limits of which nothing was measured: {}\n",
                 names.join(", ")
             ),
         }

@@ -134,8 +134,10 @@ pub struct Needs {
     pub pids: Option<f64>,
     /// Four times the most open files in a sample.
     pub open_files: Option<f64>,
-    /// 1.5 times the growth of memory, which has tmpfs in it: there was no more.
-    pub tmpfs_bytes: Option<f64>,
+    /// 1.5 times the growth of memory, which has tmpfs in it: at most so much, and mostly far less.
+    pub tmpfs_bound_bytes: Option<f64>,
+    /// 1.5 times what it left in tmpfs: at least so much.
+    pub tmpfs_left_bytes: Option<f64>,
     /// Twice the longest output.
     pub output_bytes: Option<f64>,
 }
@@ -159,7 +161,8 @@ impl Needs {
             cpus: used(cpus),
             pids: used(pids),
             open_files: most(&|pass| Some(pass.open_files_max? * SAMPLED)),
-            tmpfs_bytes: used(growth).map(|bytes| bytes * COUNTED),
+            tmpfs_bound_bytes: used(growth).map(|bytes| bytes * COUNTED),
+            tmpfs_left_bytes: used(|used| Some(used.tmpfs_left_bytes? as f64 * COUNTED)),
             output_bytes: most(&|pass| Some(pass.output_bytes as f64 * 2.0)),
         })
     }
@@ -176,14 +179,27 @@ impl Needs {
         raise(&mut self.cpus, other.cpus);
         raise(&mut self.pids, other.pids);
         raise(&mut self.open_files, other.open_files);
-        raise(&mut self.tmpfs_bytes, other.tmpfs_bytes);
+        raise(&mut self.tmpfs_bound_bytes, other.tmpfs_bound_bytes);
+        raise(&mut self.tmpfs_left_bytes, other.tmpfs_left_bytes);
         raise(&mut self.output_bytes, other.output_bytes);
+    }
+
+    /// Takes what only samples tell as not needed where there was none: a test that is over before the
+    /// first sample has few processes and few open files, as a rule.
+    pub fn ignore_unsampled(&mut self) {
+        self.pids.get_or_insert(0.0);
+        self.open_files.get_or_insert(0.0);
     }
 
     /// The limits of a profile that are too low for a test that has run under `now`.
     pub fn lacks(&self, limits: &Limits, now: &Limits) -> Vec<Lack> {
         let lack = |limit: Limit| {
-            let (given, needed) = (limit.of(limits), self.need(limit));
+            let (given, mut needed) = (limit.of(limits), self.need(limit));
+            if limit == Limit::Tmpfs {
+                // What it has was enough, whatever the bound says.
+                let bound = needed.map(|bound| bound.min(limit.of(now)));
+                needed = bound.map(|bound| bound.max(self.tmpfs_left_bytes.unwrap_or(0.0)));
+            }
             let least = needed.unwrap_or_else(|| limit.of(now));
             (given < least).then_some(Lack {
                 limit,
@@ -207,7 +223,10 @@ impl Needs {
             let need = self.need(limit)?;
             Some(format!("{} {}", limit.as_str(), limit.show(need)))
         };
-        let known: Vec<String> = Limit::ALL.into_iter().filter_map(one).collect();
+        let limits = Limit::ALL
+            .into_iter()
+            .filter(|limit| *limit != Limit::Tmpfs);
+        let known: Vec<String> = limits.filter_map(one).collect();
         known.join(", ")
     }
 
@@ -219,7 +238,7 @@ impl Needs {
             Limit::Cpus => self.cpus,
             Limit::Pids => self.pids,
             Limit::OpenFiles => self.open_files,
-            Limit::Tmpfs => self.tmpfs_bytes,
+            Limit::Tmpfs => self.tmpfs_bound_bytes,
             Limit::Output => self.output_bytes,
         }
     }

@@ -61,12 +61,12 @@ fn room_is_left() {
     assert_eq!(needs.cpu_time_us, Some(40_000.0));
     assert_eq!((needs.cpus, needs.pids), (Some(0.0), Some(5.5)));
     assert_eq!(needs.open_files, Some(32.0));
-    assert_eq!(needs.tmpfs_bytes, Some(10.5 * MIB as f64));
+    assert_eq!(needs.tmpfs_bound_bytes, Some(10.5 * MIB as f64));
     assert_eq!(needs.output_bytes, Some(200.0));
     assert_eq!(
         needs.show(),
         "memory 15 MiB, timeout 150 ms, cpu-time 40 ms, cpus 0.00, pids 6, open-files 32, \
-         tmpfs 10.5 MiB, output 200 B"
+         output 200 B"
     );
 }
 
@@ -82,10 +82,14 @@ fn the_smallest_that_holds_it() {
     let Fit::Under { lacks, larger } = judged("fast", &large) else {
         panic!()
     };
-    // What grew by 97 MiB may have been in tmpfs.
-    assert_eq!(larger.as_deref(), Some("slow"));
+    assert_eq!(larger.as_deref(), Some("standard"));
     let keys: Vec<_> = lacks.iter().map(|lack| lack.limit.as_str()).collect();
-    assert_eq!(keys, ["memory", "tmpfs"]);
+    assert_eq!(keys, ["memory"]);
+    assert_eq!(judged("standard", &large), Fit::Right);
+    // Its memory would do, but all that grew may have been in tmpfs.
+    let files = needs(|pass| pass.resources.memory_peak_bytes = Some(60 * MIB));
+    assert_eq!(judged("standard", &files), Fit::Right);
+    assert_eq!(judged("slow", &files), over("standard"));
     let huge = needs(|pass| pass.resources.memory_peak_bytes = Some(900 * MIB));
     let Fit::Under { larger: None, .. } = judged("slow", &huge) else {
         panic!()
@@ -142,7 +146,10 @@ fn sampled_figures_take_the_bound_or_more_room() {
     );
     assert_eq!(sampled(None).pids, Some(13.0));
     let rusage = needs(|pass| pass.resources.memory_peak_source = Some(Source::Rusage));
-    assert_eq!((rusage.memory_bytes, rusage.tmpfs_bytes), (None, None));
+    assert_eq!(
+        (rusage.memory_bytes, rusage.tmpfs_bound_bytes),
+        (None, None)
+    );
 }
 
 #[test]
@@ -157,8 +164,13 @@ fn what_was_not_measured_keeps_its_limit() {
         assert_eq!(judged("standard", &needs), Fit::Right, "{needs:?}");
         assert_eq!(judged("fast", &needs), Fit::Right);
     }
-    let unknown = needs(|pass| pass.open_files_max = None);
+    let mut unknown = needs(|pass| pass.open_files_max = None);
     assert_eq!(unknown.unmeasured(), ["open-files"]);
+    unknown.ignore_unsampled();
+    assert_eq!(judged("standard", &unknown), over("fast"));
+    let mut unknown = needs(|pass| pass.resources.memory_peak_bytes = None);
+    unknown.ignore_unsampled();
+    assert_eq!(judged("standard", &unknown), Fit::Right);
     // Measured in four of five passes.
     let mut some = passes(|_| {});
     some[2].open_files_max = None;
