@@ -6,6 +6,8 @@
 
 /// Lines of a plot.
 const HEIGHT: usize = 4;
+/// Characters of a label at least, so that plots of one test stand below each other.
+const LABEL: usize = 8;
 /// A character that is filled from below, in steps.
 const UNICODE: [char; 9] = [
     ' ', '\u{2581}', '\u{2582}', '\u{2583}', '\u{2584}', '\u{2585}', '\u{2586}', '\u{2587}',
@@ -37,7 +39,7 @@ pub fn plot(
         return None;
     }
     let label = value(top);
-    let indent = label.chars().count().max(1) + 2;
+    let indent = label.chars().count().max(LABEL) + 2;
     let columns = style
         .width
         .checked_sub(indent + 2)
@@ -74,14 +76,17 @@ pub fn plot(
 /// The highest value that held in each column's part of the time.
 fn columns_of(points: &[(u64, f64)], end: u64, columns: usize) -> Vec<f64> {
     let mut heights = vec![0.0_f64; columns];
-    let place = |time: u64| {
-        let at = u128::from(time) * columns as u128 / u128::from(end);
-        usize::try_from(at).unwrap_or(usize::MAX).min(columns - 1)
+    let (end, width) = (u128::from(end), columns as u128);
+    let at = |column: u128| {
+        usize::try_from(column)
+            .unwrap_or(usize::MAX)
+            .min(columns - 1)
     };
     let mut before = 0;
     for (time, value) in points {
-        let last = place(*time).max(place(before));
-        for height in &mut heights[place(before)..=last] {
+        let first = at(u128::from(before) * width / end);
+        let last = at((u128::from(*time) * width).div_ceil(end).saturating_sub(1));
+        for height in &mut heights[first..=last.max(first)] {
             *height = height.max(*value);
         }
         before = *time;
@@ -109,22 +114,22 @@ mod tests {
     #[test]
     fn in_blocks() {
         assert_eq!(
-            drawn(&STEPS, 18, true).unwrap(),
-            "  12 B |      \u{2588}\u{2588}\u{2588}\n\
-             \u{20}      |      \u{2588}\u{2588}\u{2588}\n\
-             \u{20}      |    \u{2588}\u{2588}\u{2588}\u{2588}\u{2588}\n\
-             \u{20}    0 |\u{2583}\u{2583}\u{2588}\u{2588}\u{2588}\u{2588}\u{2588}\u{2588}\u{2588}\n\
-             \u{20}       0   100 us\n"
+            drawn(&STEPS, 22, true).unwrap(),
+            "      12 B |      \u{2588}\u{2588}\n\
+             \u{20}          |      \u{2588}\u{2588}\n\
+             \u{20}          |    \u{2588}\u{2588}\u{2588}\u{2588}\n\
+             \u{20}        0 |\u{2583}\u{2583}\u{2588}\u{2588}\u{2588}\u{2588}\u{2588}\u{2588}\n\
+             \u{20}           0   100 us\n"
         );
     }
 
     #[test]
     fn in_ascii() {
-        let text = drawn(&STEPS, 18, false).unwrap();
+        let text = drawn(&STEPS, 22, false).unwrap();
         assert!(text.is_ascii());
         assert_eq!(
             text,
-            "  12 B |      ###\n       |      ###\n       |    #####\n     0 |..#######\n        0   100 us\n"
+            "      12 B |      ##\n           |      ##\n           |    ####\n         0 |..######\n            0   100 us\n"
         );
     }
 
@@ -133,7 +138,7 @@ mod tests {
         assert_eq!(drawn(&[], 80, true), None);
         assert_eq!(drawn(&[(0, 5.0)], 80, true), None);
         assert_eq!(drawn(&[(5, 0.0), (9, 0.0)], 80, true), None);
-        assert_eq!(drawn(&STEPS, 12, true), None);
+        assert_eq!(drawn(&STEPS, 18, true), None);
         assert_eq!(drawn(&[(5, f64::INFINITY)], 80, true), None);
     }
 

@@ -296,6 +296,17 @@ fn figures(used: &Resources) -> Vec<(&'static str, String)> {
         ("CPU time", or_not(cpu)),
         ("held back", or_not(held)),
         ("memory", memory(used)),
+        (
+            "its parts",
+            match (used.memory_anon_bytes, used.memory_file_bytes) {
+                (None, None) => NOT_MEASURED.into(),
+                (anon, file) => format!(
+                    "{} anonymous, {} of files at the highest sample",
+                    size(anon),
+                    size(file)
+                ),
+            },
+        ),
         ("OOM kills", number(used.oom_kills)),
         ("processes", or_not(pids)),
         ("forks refused", number(used.pids_limit_hits)),
@@ -335,12 +346,9 @@ fn memory(used: &Resources) -> String {
     if let Some(start) = used.memory_start_bytes {
         parts.push(format!("{} at start", format_bytes(start)));
     }
-    if let (Some(anon), Some(file)) = (used.memory_anon_bytes, used.memory_file_bytes) {
-        parts.push(format!(
-            "{} anonymous and {} of files at the highest sample",
-            format_bytes(anon),
-            format_bytes(file)
-        ));
-    }
     parts.join(", ")
 }
+
+#[cfg(test)]
+#[path = "show_test_tests.rs"]
+mod tests;

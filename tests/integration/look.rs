@@ -186,6 +186,7 @@ attempt 1 of 1: fail exit(3)
   CPU time       20 ms (cgroup): 15 ms user, 5.0 ms system
   held back      0.0 ms in 0 periods (cgroup)
   memory         peak 10 MiB (cgroup), 3 MiB at start
+  its parts      not measured
   OOM kills      0
   processes      peak 3 (sampled)
   forks refused  0

@@ -108,7 +108,8 @@ fn every_limit_counts() {
     let many = |pass: &mut Pass| pass.resources.pids_peak = Some(50);
     let files = |pass: &mut Pass| pass.open_files_max = Some(30.0);
     let tmpfs = |pass: &mut Pass| pass.resources.tmpfs_left_bytes = Some(25 * MIB);
-    let changes: [(&str, &dyn Fn(&mut Pass)); 6] = [
+    type Change<'c> = (&'c str, &'c dyn Fn(&mut Pass));
+    let changes: [Change<'_>; 6] = [
         ("timeout", &long),
         ("cpu-time", &busy),
         ("cpus", &wide),
