@@ -2,6 +2,7 @@
 //! nothing outside.
 
 mod image;
+mod look;
 mod text;
 mod usage;
 
@@ -17,6 +18,7 @@ use crate::config::Workers;
 use crate::model::{ByteText, ImageChoice, Level, Network, parse_duration};
 
 pub use image::{ImageCommand, ImageImport, ImageList, ImageRemove};
+pub use look::{Compare, Fit, Show};
 pub use text::{completions, man};
 pub use usage::{Refused, parse};
 
@@ -60,6 +62,21 @@ pub enum Command {
     /// List the tests with their profiles and images
     #[command(after_help = "Example:\n  docker-test list test/unit")]
     List(List),
+    /// Show a recorded run, or a test of it
+    #[command(
+        after_help = "Examples:\n  docker-test show\n  docker-test show login_test\n  docker-test show 9dd4 test/login_test.sh"
+    )]
+    Show(Show),
+    /// Say what changed between two recorded runs, beyond noise
+    #[command(
+        after_help = "Examples:\n  docker-test compare\n  docker-test compare 9dd4 last --fail-on-regression"
+    )]
+    Compare(Compare),
+    /// Print a diff of the config that gives each test the smallest safe profile
+    #[command(
+        after_help = "Examples:\n  docker-test fit\n  docker-test fit | patch -p0\n  docker-test fit --check"
+    )]
+    Fit(Fit),
     /// Open a shell with a test's own mounts, limits and system calls
     #[command(
         after_help = "Examples:\n  docker-test shell\n  docker-test shell --test test/login_test.sh\n  docker-test shell -- ls -l /work"

@@ -6,17 +6,21 @@ mod apart;
 mod build;
 mod choose;
 mod clean;
+mod compare;
 mod context;
 mod doctor;
 mod dry_run;
 mod exit;
+mod fit;
 mod image;
 mod list;
 mod network;
 mod prepare;
+mod recorded;
 mod run;
 mod setup;
 mod shell;
+mod show;
 mod test;
 mod text;
 mod worker;
@@ -87,6 +91,9 @@ fn execute(command: Command, context: &Context) -> Result<u8, Failure> {
             run::run(&arguments, context)
         }
         Command::List(arguments) => list::list(&arguments, context),
+        Command::Show(arguments) => show::show(&arguments, context),
+        Command::Compare(arguments) => compare::compare(&arguments, context),
+        Command::Fit(arguments) => fit::fit(&arguments, context),
         Command::Shell(arguments) => shell::shell(&arguments, context),
         Command::Doctor => doctor::doctor(context),
         Command::Clean(arguments) => clean::clean(&arguments, context),

@@ -1,6 +1,9 @@
 //! Layer 2: which tests are run, under which profile, in which image and in which order. Pure.
 
 mod apart;
+mod compare;
+pub mod fit;
+mod named;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -12,6 +15,8 @@ use crate::model::{ImageChoice, Profile, ProfileOrigin, Test, TestId, escape};
 use crate::suite::FoundTest;
 
 pub use apart::{Apart, Asked, apart, responses};
+pub use compare::{Change, Direction, Figure, FigureChange, Seen, changes, lone};
+pub use named::{Named, named};
 
 /// What the command line says about the choice of tests.
 #[derive(Clone, Debug, Default)]

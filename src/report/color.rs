@@ -46,6 +46,8 @@ pub struct Environment {
     pub ci: bool,
     /// `GITHUB_ACTIONS` is `true`.
     pub github_actions: bool,
+    /// The locale's characters are UTF-8, by the first of `LC_ALL`, `LC_CTYPE` and `LANG` that is set.
+    pub unicode: bool,
 }
 
 impl Environment {
@@ -54,7 +56,12 @@ impl Environment {
         let set = |name: &str, off: &[&str]| {
             variable(name).is_some_and(|value| !off.iter().any(|off| value == *off))
         };
+        let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
+            .iter()
+            .find_map(|name| variable(name).filter(|value| !value.is_empty()));
+        let locale = locale.map(|name| name.to_string_lossy().to_ascii_lowercase());
         Environment {
+            unicode: locale.is_some_and(|name| name.contains("utf-8") || name.contains("utf8")),
             no_color: set("NO_COLOR", &[""]),
             force_color: set("CLICOLOR_FORCE", &["", "0"]),
             dumb: !set("TERM", &["", "dumb"]),
@@ -166,6 +173,14 @@ mod tests {
         assert!(!environment(&[term]).progress(false));
         assert!(!environment(&[term, ("CI", "true")]).progress(true));
         assert!(!environment(&[("TERM", "dumb")]).progress(true));
+    }
+
+    #[test]
+    fn the_locale_says_what_can_be_drawn() {
+        assert!(environment(&[("LANG", "de_DE.UTF-8")]).unicode);
+        assert!(environment(&[("LC_ALL", ""), ("LC_CTYPE", "C.utf8"), ("LANG", "C")]).unicode);
+        assert!(!environment(&[("LC_ALL", "C"), ("LANG", "de_DE.UTF-8")]).unicode);
+        assert!(!environment(&[]).unicode);
     }
 
     #[test]

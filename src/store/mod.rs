@@ -51,7 +51,10 @@ use crate::model::ByteText;
 
 pub use error::StoreError;
 use migrations::{APPLICATION_ID, MIGRATIONS, migrate};
-pub use read::{Reader, StoredAttempt, StoredOutput, StoredRun, StoredViolation, StoredWorker};
+pub use read::{
+    PastAttempt, Reader, StoredAttempt, StoredOutput, StoredRun, StoredViolation, StoredWorker,
+    Where,
+};
 pub use remove::remove;
 
 /// How long another launcher's lock is waited for. Its batches take milliseconds.

@@ -24,6 +24,7 @@ mod host_run;
 mod images;
 mod layers;
 mod levels;
+mod look;
 mod machine;
 mod odd_input;
 mod redact;

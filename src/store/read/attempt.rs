@@ -1,6 +1,7 @@
 //! Attempts, with what belongs to them.
 
 use rusqlite::{OptionalExtension, Row, params};
+use serde::Serialize;
 
 use super::{AnyBytes, Reader, unsigned};
 use crate::model::{
@@ -9,7 +10,7 @@ use crate::model::{
 use crate::store::{StoreError, series};
 
 /// An attempt as it was recorded. What an older version did not record is absent.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct StoredAttempt {
     /// The run.
     pub run: String,
@@ -56,7 +57,7 @@ pub struct StoredAttempt {
 }
 
 /// What an attempt wrote to one stream.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct StoredOutput {
     /// `stdout`, `stderr`.
     pub stream: String,
@@ -69,7 +70,7 @@ pub struct StoredOutput {
 }
 
 /// A violation as it was recorded.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct StoredViolation {
     /// The test's id.
     pub test: ByteText,

@@ -1,6 +1,7 @@
 //! Reading what was recorded. Every query is bounded, by a run, a test or a number of rows.
 
 mod attempt;
+mod baseline;
 mod run;
 
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use super::{PATIENCE, Store, StoreError};
 use crate::model::ByteText;
 
 pub use attempt::{StoredAttempt, StoredOutput, StoredViolation};
+pub use baseline::{PastAttempt, Where};
 pub use run::{StoredRun, StoredWorker};
 
 /// The results database, open for reading. One of an older version is brought up to date first.

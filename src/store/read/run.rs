@@ -1,6 +1,7 @@
 //! Runs and their workers.
 
 use rusqlite::{OptionalExtension, Row, params};
+use serde::Serialize;
 use serde_json::Value;
 
 use super::{AnyBytes, Reader, unsigned};
@@ -8,7 +9,7 @@ use crate::model::ByteText;
 use crate::store::StoreError;
 
 /// A run as it was recorded. What an older version did not record is absent.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct StoredRun {
     /// 16 hexadecimal digits.
     pub run: String,
@@ -47,7 +48,7 @@ pub struct StoredRun {
 }
 
 /// A worker as it was recorded.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct StoredWorker {
     /// Its number in the run, from 1.
     pub worker: u64,
