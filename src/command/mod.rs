@@ -14,6 +14,7 @@ mod image;
 mod list;
 mod network;
 mod prepare;
+mod report;
 mod run;
 mod setup;
 mod shell;
@@ -86,6 +87,7 @@ fn execute(command: Command, context: &Context) -> Result<u8, Failure> {
                 .get_or_insert(crate::model::ImageChoice::Full);
             run::run(&arguments, context)
         }
+        Command::Report(arguments) => report::report(&arguments, context),
         Command::List(arguments) => list::list(&arguments, context),
         Command::Shell(arguments) => shell::shell(&arguments, context),
         Command::Doctor => doctor::doctor(context),

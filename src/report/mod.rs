@@ -13,8 +13,10 @@ mod background;
 mod clean;
 mod color;
 mod excerpt;
+mod file;
 #[cfg(test)]
 mod fixtures;
+pub mod html;
 mod human;
 mod json;
 mod message;
@@ -26,6 +28,7 @@ mod totals;
 
 pub use background::Background;
 pub use color::{ColorChoice, Environment, Paint};
+pub use file::{Target, TargetError};
 pub use human::{Human, Options, Terminals};
 pub use json::Json;
 pub use message::{Check, check, error};
