@@ -9,7 +9,7 @@ pub const SERIES: usize = 4 << 20;
 /// Captured output.
 pub const OUTPUTS: usize = 2 << 20;
 /// Earlier attempts.
-pub const HISTORY: usize = 3 << 20;
+pub const HISTORY: usize = 4 << 20;
 
 /// Points of a plot of a test that matters.
 pub const MANY_POINTS: usize = 400;

@@ -73,7 +73,7 @@ const formatTime = (us) => {
   return us >= 10000 ? (us / 1000).toFixed(0) + " ms" : (us / 1000).toFixed(1) + " ms";
 };
 
-const formatCount = (count) => (count === null ? NOTHING : count.toLocaleString("en"));
+const formatCount = (count) => (count === null ? NOTHING : String(count));
 const plural = (count, word) => formatCount(count) + " " + word + (count === 1 ? "" : "s");
 
 /** A limit's duration, which is `{secs, nanos}`, in microseconds. */

@@ -60,7 +60,7 @@ const sparkline = (values, bad, what, format) => {
   svg.append(drawn("polyline", { points: points.join(" ") }));
   values.forEach((value, at) => {
     if (value !== null && (bad[at] || at === values.length - 1)) {
-      svg.append(drawn("circle", { cx: x(at), cy: y(value), r: 2, class: bad[at] ? "bad-dot" : "dot" }));
+      svg.append(drawn("circle", { cx: x(at), cy: y(value), r: 1.7, class: bad[at] ? "bad-dot" : "dot" }));
     }
   });
   return svg;

@@ -14,6 +14,7 @@ const quantities = [
   {
     column: "memory_kib", title: "Memory", scale: 1024, format: formatBytes,
     limit: (limits) => limits.memory_bytes, limitText: "limit",
+    steps: Array.from({ length: 50 }, (_, power) => 2 ** power),
   },
   {
     column: "cpu_percent", title: "CPU", scale: 1, format: (value) => (value === null ? NOTHING : Math.round(value) + " %"),
@@ -76,7 +77,7 @@ const addPlot = (place, series, quantity, limits) => {
     scales: { x: { time: false }, y: { range: [0, top] } },
     axes: [
       axis({ values: (_, splits) => splits.map((value) => formatTime(value * 1e6)), size: 32 }),
-      axis({ values: (_, splits) => splits.map(quantity.format), size: 78 }),
+      axis({ values: (_, splits) => splits.map(quantity.format), size: 78, ...(quantity.steps && { incrs: quantity.steps }) }),
     ],
     series: [{}, { stroke: () => colour("accent"), width: 1.6, points: { show: scaled.length < 40 } }],
     hooks: {

@@ -148,10 +148,10 @@ const addTimeline = () => {
     }
   });
   const outcomes = Array.from(new Set(bars.map((bar) => label("outcome", bar.row)))).sort();
-  byId("timeline-legend").append(...outcomes.map((outcome) => {
+  byId("timeline-legend").append(...Array.from(grouped(outcomes, outcomeColour), ([name, own]) => {
     const mark = element("i", { "aria-hidden": "true" });
-    mark.style.color = `var(--${outcomeColour(outcome)})`;
-    return element("li", {}, mark, element("span", {}, outcome));
+    mark.style.color = `var(--${name})`;
+    return element("li", {}, mark, element("span", {}, own.join(", ")));
   }), element("li", {}, "High bars are not good."));
 };
 
