@@ -26,5 +26,6 @@ mod levels;
 mod machine;
 mod odd_input;
 mod redact;
+mod report;
 mod sandbox_edges;
 mod sandbox_faults;

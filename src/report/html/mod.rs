@@ -1,7 +1,7 @@
 //! A run as one page that needs nothing else: no network, no other file.
 //!
 //! What a page holds is chosen here and bounded: [`budget`](self::budget) says how much there is of
-//! each part, and the page says what it leaves out. It is never larger than [`PAGE_BYTES`].
+//! each part, and the page says what it leaves out.
 //!
 //! Invariants: what a test chose (its name, its output) is data. It stands in the page as JSON that
 //! has no `<` ([`json`]), and reaches the reader as text; the page's policy lets no script act but
@@ -27,15 +27,12 @@ use askama::Template;
 use crate::model::{ByteText, Sample};
 use crate::store::{StoredAttempt, StoredOutput, StoredRun, StoredViolation, StoredWorker};
 pub use budget::EARLIER;
-use budget::{ATTEMPTS, Budget, FEW_POINTS, HISTORY, MANY_POINTS, OUTPUTS, SERIES, VIOLATIONS};
+use budget::{Budget, FEW_POINTS, HISTORY, MANY_POINTS, OUTPUTS, SERIES, VIOLATIONS};
 use data::{Data, FIGURES, LABELS, Leaked, Past, Violated, Written};
 use facts::{facts, problems, totals, verdict};
 use page::Page;
 pub use select::Selection;
 use select::{Counts, Selected, is_good};
-
-/// The largest page, in bytes: what its parts may hold, the program of the page, and the workers.
-pub const PAGE_BYTES: usize = ATTEMPTS + VIOLATIONS + SERIES + OUTPUTS + HISTORY + (2 << 20);
 
 /// A page in the making. What it shows of each attempt is put in one by one, weightiest first.
 #[derive(Debug)]
@@ -204,7 +201,9 @@ impl<'a> Report<'a> {
             problems: problems(workers),
             data: &data,
         };
-        page.render().map_err(io::Error::other)
+        page.render()
+            .map(|text| text + "\n")
+            .map_err(io::Error::other)
     }
 
     fn put_attempts(&mut self) {

@@ -3,10 +3,14 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::budget::ATTEMPTS;
 use super::*;
 use crate::model::{Leak, Resources, Statistics, ViolationKind, ViolationSeverity};
 
 const RUN: &str = "0123456789abcdef";
+
+/// The largest page, as doc/report.md has it: what its parts may hold, and 2 MiB for everything else.
+const PAGE_BYTES: usize = ATTEMPTS + VIOLATIONS + SERIES + OUTPUTS + HISTORY + (2 << 20);
 
 fn run() -> StoredRun {
     StoredRun {
@@ -193,6 +197,7 @@ fn a_page_is_bounded_and_says_so() {
         .collect();
     let page = page_of(&attempts, &vec![b'\x01'; 1 << 20], &samples);
     assert!(page.len() < PAGE_BYTES, "{}", page.len());
+    assert_eq!(PAGE_BYTES, 21 << 20);
     assert!(page.contains("attempts are not listed"));
     // What is not good is there, and in full.
     let data = data_of(&page);

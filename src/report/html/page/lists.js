@@ -46,7 +46,7 @@ const violationGroup = ([kind, all]) => {
   const details = element("details", {}, element("summary", {},
     element("strong", {}, kind),
     ...counts.filter(([, count]) => count > 0).map(([severity, count]) =>
-      element("span", { className: severity }, plural(count, severity)))));
+      element("span", { className: severity }, `${count} ${severity}`))));
   // Filled when it is opened: a kind may have thousands.
   details.addEventListener("toggle", () => {
     if (details.open && details.children.length === 1) {
@@ -63,7 +63,9 @@ const violationGroup = ([kind, all]) => {
 
 const drawViolations = (place, severity) => {
   const shown = data.violations.filter((one) => severity === "" || one.severity === severity);
-  const groups = Array.from(grouped(shown, (one) => one.kind)).sort(([, a], [, b]) => b.length - a.length);
+  const worst = (all) => Math.min(...SEVERITIES.map((one, at) => (all.some((other) => other.severity === one) ? at : SEVERITIES.length)));
+  const groups = Array.from(grouped(shown, (one) => one.kind))
+    .sort(([, a], [, b]) => worst(a) - worst(b) || b.length - a.length);
   place.replaceChildren(...groups.map(violationGroup));
 };
 

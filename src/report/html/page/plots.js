@@ -50,11 +50,12 @@ const limitLine = (limit) => (plot) => {
 };
 
 /** Adds a plot of one quantity to `place`; nothing, where it was not sampled. */
-const addPlot = (place, series, quantity, limits) => {
+const addPlot = (place, series, quantity, limits, end) => {
   const values = series[quantity.column];
   if (values === undefined) {
     return;
   }
+  const times = series.time_ms.map((ms) => ms / 1e3);
   const scaled = values.map((value) => (value === null ? null : value * quantity.scale));
   const highest = scaled.reduce((most, value) => Math.max(most, value || 0), 0);
   const limit = limits === undefined ? null : quantity.limit(limits);
@@ -74,7 +75,7 @@ const addPlot = (place, series, quantity, limits) => {
     height: 150,
     legend: { show: false },
     cursor: { y: false, sync: { key: "test" }, drag: { x: true, y: false } },
-    scales: { x: { time: false }, y: { range: [0, top] } },
+    scales: { x: { time: false, range: (_, min, max) => (min <= times[0] && max >= times[times.length - 1] ? [0, end] : [min, max]) }, y: { range: [0, top] } },
     axes: [
       axis({ values: (_, splits) => splits.map((value) => formatTime(value * 1e6)), size: 32 }),
       axis({ values: (_, splits) => splits.map(quantity.format), size: 78, ...(quantity.steps && { incrs: quantity.steps }) }),
@@ -87,7 +88,7 @@ const addPlot = (place, series, quantity, limits) => {
         shown.textContent = at === null || at === undefined ? "" : `${quantity.format(scaled[at])} at ${formatTime(series.time_ms[at] * 1e3)}`;
       }],
     },
-  }, [series.time_ms.map((ms) => ms / 1e3), scaled], box);
+  }, [times, scaled], box);
   plots.add([plot, box]);
 };
 
@@ -102,7 +103,8 @@ const addPlots = (place, row) => {
     return;
   }
   const limits = limitsOf.get(label("profile", row));
-  quantities.forEach((quantity) => addPlot(place, series, quantity, limits));
+  const end = Math.max(figure("wall_us", row) || 0, 1000 * series.time_ms[series.time_ms.length - 1], 1000) / 1e6;
+  quantities.forEach((quantity) => addPlot(place, series, quantity, limits, end));
   const points = series.time_ms.length;
   place.append(element("p", { className: "hint" }, points < series.samples
     ? `${plural(series.samples, "sample")}, drawn as ${plural(points, "point")}: each is the highest of several, for CPU the mean.`

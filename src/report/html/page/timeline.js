@@ -47,6 +47,7 @@ const drawBars = (plot) => {
   ink.beginPath();
   ink.rect(left, top, width, height);
   ink.clip();
+  ink.globalAlpha = 0.8;
   // What is not good comes last and lies on top.
   for (const good of [true, false]) {
     for (const bar of bars) {
