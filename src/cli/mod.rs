@@ -3,6 +3,7 @@
 
 mod image;
 mod look;
+mod report;
 mod text;
 mod usage;
 
@@ -19,6 +20,7 @@ use crate::model::{ByteText, ImageChoice, Level, Network, parse_duration};
 
 pub use image::{ImageCommand, ImageImport, ImageList, ImageRemove};
 pub use look::{Compare, Fit, Show};
+pub use report::Report;
 pub use text::{completions, man};
 pub use usage::{Refused, parse};
 
@@ -53,12 +55,17 @@ pub enum Command {
     Build(Build),
     /// Run tests, each under its profile, in hardened containers
     #[command(
-        after_help = "Examples:\n  docker-test run\n  docker-test run test/unit --workers 4 --fail-fast\n  docker-test run --filter login --profile slow"
+        after_help = "Examples:\n  docker-test run\n  docker-test run test/unit --workers 4 --fail-fast\n  docker-test run --filter login --profile slow\n  docker-test run --html report.html"
     )]
     Run(Run),
     /// Run tests in the full image, with compilers, debuggers and QEMU
     #[command(after_help = "Example:\n  docker-test run-full test/emulated")]
     RunFull(Run),
+    /// Write a recorded run as one page for a browser
+    #[command(
+        after_help = "Examples:\n  docker-test report -o report.html\n  docker-test report 3f9c -o - > report.html"
+    )]
+    Report(Report),
     /// List the tests with their profiles and images
     #[command(after_help = "Example:\n  docker-test list test/unit")]
     List(List),
@@ -209,6 +216,9 @@ pub struct Run {
     /// Keep no record of this run
     #[arg(long)]
     pub no_record: bool,
+    /// Write the run as one page for a browser to this file, at its end
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["no_record", "dry_run"])]
+    pub html: Option<PathBuf>,
     /// For this program's own tests: hold the first N tests and let them go together
     #[arg(long, hide = true, default_value_t = 0, value_name = "N")]
     pub hold: usize,

@@ -17,6 +17,7 @@ mod list;
 mod network;
 mod prepare;
 mod recorded;
+mod report;
 mod run;
 mod setup;
 mod shell;
@@ -90,6 +91,7 @@ fn execute(command: Command, context: &Context) -> Result<u8, Failure> {
                 .get_or_insert(crate::model::ImageChoice::Full);
             run::run(&arguments, context)
         }
+        Command::Report(arguments) => report::report(&arguments, context),
         Command::List(arguments) => list::list(&arguments, context),
         Command::Show(arguments) => show::show(&arguments, context),
         Command::Compare(arguments) => compare::compare(&arguments, context),

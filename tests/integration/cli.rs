@@ -101,6 +101,7 @@ fn the_manual_page_has_every_visible_command() {
     for section in [
         "RUN",
         "RUN-FULL",
+        "REPORT",
         "BUILD",
         "LIST",
         "SHELL",

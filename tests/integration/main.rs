@@ -28,5 +28,6 @@ mod look;
 mod machine;
 mod odd_input;
 mod redact;
+mod report;
 mod sandbox_edges;
 mod sandbox_faults;
