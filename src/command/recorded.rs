@@ -1,5 +1,7 @@
 //! What the commands that look at recorded runs have in common: the record, and what names a run in it.
 
+use std::path::Path;
+
 use super::prepare::project;
 use super::{Context, Failure, text};
 use crate::config::Config;
@@ -13,14 +15,18 @@ const LAST: &str = "last";
 /// The record of the project that the working directory is in.
 pub fn record(context: &Context) -> Result<(Config, Reader), Failure> {
     let config = project(context)?;
-    let results = config.results_path();
-    match Reader::open(&results)? {
-        Some(reader) => Ok((config, reader)),
-        None => Err(Failure::usage(format!(
+    let reader = open(&config.results_path())?;
+    Ok((config, reader))
+}
+
+/// The record in a folder of results.
+pub fn open(results: &Path) -> Result<Reader, Failure> {
+    Reader::open(results)?.ok_or_else(|| {
+        Failure::usage(format!(
             "nothing is recorded in {}\nhint: `docker-test run` records what it runs",
             escape(results.as_os_str().as_encoded_bytes())
-        ))),
-    }
+        ))
+    })
 }
 
 /// The newest run.

@@ -2,10 +2,8 @@
 
 use std::path::Path;
 
-use super::prepare::project;
-use super::{Context, Exit, Failure, text};
+use super::{Context, Exit, Failure, recorded, text};
 use crate::cli;
-use crate::model::escape;
 use crate::report::html::{EARLIER, Report, Selection};
 use crate::report::{Target, TargetError};
 use crate::store::{Reader, StoredRun};
@@ -16,11 +14,11 @@ pub fn report(arguments: &cli::Report, context: &Context) -> Result<u8, Failure>
         b"-" => None,
         _ => Some(Target::new(&arguments.output)?),
     };
-    let results = project(context)?.results_path();
-    let Some(reader) = Reader::open(&results)? else {
-        return Err(none(&results));
+    let (_, reader) = recorded::record(context)?;
+    let run = match &arguments.run {
+        Some(word) => recorded::run(&reader, word)?,
+        None => recorded::last(&reader)?,
     };
-    let run = find(&reader, &results, arguments.run.as_deref())?;
     let page = page(&reader, &run)?;
     match target {
         None => text::print(page.as_bytes()),
@@ -33,41 +31,10 @@ pub fn report(arguments: &cli::Report, context: &Context) -> Result<u8, Failure>
 
 /// Writes the page of a run that has just ended.
 pub fn write(results: &Path, run: &str, target: &Target) -> Result<(), Failure> {
-    let Some(reader) = Reader::open(results)? else {
-        return Err(none(results));
-    };
-    let run = find(&reader, results, Some(run))?;
+    let reader = recorded::open(results)?;
+    let run = recorded::run(&reader, run)?;
     target.write(page(&reader, &run)?.as_bytes())?;
     Ok(())
-}
-
-/// The run whose name begins like this, or the newest.
-fn find(reader: &Reader, results: &Path, name: Option<&str>) -> Result<StoredRun, Failure> {
-    let Some(name) = name else {
-        let newest = reader.runs(1)?.into_iter().next();
-        return newest.ok_or_else(|| none(results));
-    };
-    let shown = escape(name.as_bytes());
-    let mut found = match name.is_empty() {
-        true => Vec::new(),
-        false => reader.runs_named(name)?,
-    };
-    match (found.pop(), found.pop()) {
-        (Some(run), None) => Ok(run),
-        (None, _) => Err(Failure::usage(format!(
-            "no recorded run is called '{shown}'\nhint: without a name it is the newest run"
-        ))),
-        _ => Err(Failure::usage(format!(
-            "more than one recorded run begins with '{shown}'\nhint: write more of its name"
-        ))),
-    }
-}
-
-fn none(results: &Path) -> Failure {
-    Failure::usage(format!(
-        "no run is recorded in {}\nhint: docker-test run records one",
-        escape(results.as_os_str().as_encoded_bytes())
-    ))
 }
 
 /// Gathers what a page shows, what matters most first; each query is bounded, and nothing is asked

@@ -83,7 +83,7 @@ fn wrong_arguments() {
         ),
         (
             &["report", "-o", "x"],
-            "no run is recorded in <project>/test-results\nhint: docker-test run records one"
+            "nothing is recorded in <project>/test-results\nhint: `docker-test run` records what it runs"
                 .into(),
         ),
     ] {
@@ -94,9 +94,9 @@ fn wrong_arguments() {
 #[test]
 fn runs_that_are_not_there() {
     let project = ran();
-    let none = "no recorded run is called 'zz\\x1b'\nhint: without a name it is the newest run";
+    let none = "no run's name starts with 'zz\\x1b'\nhint: write `last`, or the first digits of the name that the run's last line gave";
     refused(&project, ["report", "zz\u{1b}", "-o", "x"], 2, none);
-    let none = "no recorded run is called ''\nhint: without a name it is the newest run";
+    let none = "no run's name starts with ''\nhint: write `last`, or the first digits of the name that the run's last line gave";
     refused(&project, ["report", "", "-o", "x"], 2, none);
 }
 
