@@ -7,18 +7,23 @@ mod build;
 mod choose;
 mod clean;
 mod context;
+mod db;
 mod doctor;
 mod dry_run;
 mod exit;
+mod export;
+mod history;
 mod image;
 mod list;
 mod network;
 mod prepare;
+mod results;
 mod run;
 mod setup;
 mod shell;
 mod test;
 mod text;
+mod top;
 mod worker;
 
 use crate::cli::{self, Command, Refused, When};
@@ -88,6 +93,10 @@ fn execute(command: Command, context: &Context) -> Result<u8, Failure> {
         }
         Command::List(arguments) => list::list(&arguments, context),
         Command::Shell(arguments) => shell::shell(&arguments, context),
+        Command::Top(arguments) => top::top(&arguments, context),
+        Command::History(arguments) => history::history(&arguments, context),
+        Command::Export(arguments) => export::export(&arguments, context),
+        Command::Db { command } => db::db(&command, context),
         Command::Doctor => doctor::doctor(context),
         Command::Clean(arguments) => clean::clean(&arguments, context),
         Command::Image { command } => image::image(&command, context),

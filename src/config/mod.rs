@@ -18,7 +18,7 @@ use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-pub use nearest::suggestion;
+pub use nearest::{near, suggestion};
 pub use pattern::Patterns;
 pub use template::{Piece, Placeholder, pieces};
 

@@ -46,6 +46,8 @@ pub struct Environment {
     pub ci: bool,
     /// `GITHUB_ACTIONS` is `true`.
     pub github_actions: bool,
+    /// The locale's characters are UTF-8.
+    pub utf8: bool,
 }
 
 impl Environment {
@@ -60,7 +62,21 @@ impl Environment {
             dumb: !set("TERM", &["", "dumb"]),
             ci: set("CI", &["", "0", "false"]),
             github_actions: variable("GITHUB_ACTIONS").is_some_and(|value| value == "true"),
+            // The first of these that says something is the locale.
+            utf8: ["LC_ALL", "LC_CTYPE", "LANG"]
+                .iter()
+                .find_map(|name| variable(name).filter(|value| !value.is_empty()))
+                .is_some_and(|value| {
+                    let value = value.to_string_lossy().to_ascii_lowercase();
+                    value.ends_with("utf-8") || value.ends_with("utf8")
+                }),
         }
+    }
+
+    /// Whether characters are drawn that not every terminal and font has. Who wants no colour wants
+    /// plain text.
+    pub fn draws(&self, choice: ColorChoice) -> bool {
+        self.utf8 && choice != ColorChoice::Never
     }
 
     /// Whether a stream is coloured; `is_terminal` says what the stream is.
@@ -166,6 +182,17 @@ mod tests {
         assert!(!environment(&[term]).progress(false));
         assert!(!environment(&[term, ("CI", "true")]).progress(true));
         assert!(!environment(&[("TERM", "dumb")]).progress(true));
+    }
+
+    #[test]
+    fn drawing_needs_a_locale_that_has_the_characters() {
+        let draws = |variables: &[(&str, &str)]| environment(variables).draws(ColorChoice::Auto);
+        assert!(draws(&[("LANG", "de_DE.UTF-8")]));
+        assert!(draws(&[("LC_ALL", "C.utf8"), ("LANG", "C")]));
+        assert!(draws(&[("LC_ALL", ""), ("LC_CTYPE", "C.UTF-8")]));
+        assert!(!draws(&[("LC_ALL", "C"), ("LANG", "C.UTF-8")]));
+        assert!(!draws(&[]));
+        assert!(!environment(&[("LANG", "C.UTF-8")]).draws(ColorChoice::Never));
     }
 
     #[test]

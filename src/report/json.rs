@@ -30,10 +30,10 @@ impl Sink for Json {
     }
 }
 
-/// The event's line, with its line feed.
-fn line(event: &Event) -> Result<String, SinkError> {
-    let json = serde_json::to_string(event)
-        .map_err(|error| SinkError(format!("cannot write an event as JSON: {error}")))?;
+/// An event, or another value, as a line with its line feed.
+pub(super) fn line(value: &impl serde::Serialize) -> Result<String, SinkError> {
+    let json = serde_json::to_string(value)
+        .map_err(|error| SinkError(format!("cannot write as JSON: {error}")))?;
     let mut line = harmless(&json);
     line.push('\n');
     Ok(line)

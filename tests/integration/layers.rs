@@ -27,7 +27,8 @@ const ALLOWED_IN_LAYER: [(&str, &str); 6] = [
 ];
 
 /// One home per library.
-const HOMES: [(&str, &[&str]); 12] = [
+const HOMES: [(&str, &[&str]); 13] = [
+    ("csv", &["report"]),
     ("duct", &["engine"]),
     ("flate2", &["engine"]),
     ("lzma_rust2", &["engine"]),

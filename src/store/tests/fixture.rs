@@ -6,7 +6,7 @@ use std::fs;
 use super::*;
 
 /// How many fixtures there are: one for each version.
-const VERSIONS: usize = 2;
+const VERSIONS: usize = 3;
 
 /// A copy of a version's fixture in the place of the results.
 fn old_database(folder: &TempDir, version: usize) -> std::path::PathBuf {
@@ -87,7 +87,14 @@ fn levels_are_those_that_were_recorded() {
     let levels = "SELECT group_concat(
                       coalesce(level || ' ' || network || ' ' || allow_weaker, 'NULL'), '; ')
                   FROM runs";
-    for (version, expected) in [(1, "NULL; NULL"), (2, "NULL; NULL; paranoid internal 1")] {
+    for (version, expected) in [
+        (1, "NULL; NULL"),
+        (2, "NULL; NULL; paranoid internal 1"),
+        (
+            3,
+            "NULL; NULL; paranoid internal 1; standard none 0; standard none 0",
+        ),
+    ] {
         let folder = TempDir::new().unwrap();
         let path = old_database(&folder, version);
         let mut store = Store::open(folder.path()).unwrap();
@@ -125,7 +132,7 @@ fn later_migrations_run_on_every_version() {
         "ALTER TABLE attempts ADD COLUMN later_us INTEGER",
         "UPDATE attempts SET later_us = wall_us",
     ]);
-    for (version, measured) in [(1, 3), (2, 4)] {
+    for (version, measured) in [(1, 3), (2, 4), (3, 8)] {
         let folder = TempDir::new().unwrap();
         let path = old_database(&folder, version);
         let connection = Connection::open(&path).unwrap();
