@@ -85,6 +85,7 @@ fn read(reader: &Reader, test: ByteText, at_most: u64) -> Result<History, Failur
             limits = run.as_ref().and_then(|run| run.limits(&attempt.profile));
         }
         attempts.push(PastAttempt {
+            engine: run.as_ref().map(|run| run.engine.clone()),
             machine: run.and_then(|run| run.machine),
             violations: reader.violation_count(&attempt)?,
             attempt,

@@ -4,11 +4,11 @@
 use super::{median, median_deviation};
 
 /// With fewer earlier figures nothing is said.
-pub const LEAST_EARLIER: usize = 4;
+pub const LEAST_EARLIER: usize = 5;
 
 /// How many deviations are noise. The median deviation of normally distributed values is 1/1.4826 of
-/// their standard deviation, of which three are taken.
-const DEVIATIONS: f64 = 3.0 * 1.4826;
+/// their standard deviation, of which four are taken.
+const DEVIATIONS: f64 = 4.0 * 1.4826;
 
 /// A change by no more than this share of the median is noise too, however steady the others were.
 const SHARE: f64 = 0.1;
@@ -91,13 +91,13 @@ mod tests {
 
     #[test]
     fn a_change_counts_beyond_the_noise() {
-        let up = Trend::of(&[100.0, 102.0, 98.0, 100.0, 150.0], 1.0).unwrap();
-        assert_eq!((up.median, up.deviation, up.earlier), (100.0, 1.0, 4));
+        let up = Trend::of(&[100.0, 102.0, 98.0, 101.0, 99.0, 150.0], 1.0).unwrap();
+        assert_eq!((up.median, up.deviation, up.earlier), (100.0, 1.0, 5));
         assert_eq!((up.direction, up.percent()), (Direction::Up, Some(50.0)));
-        let noisy = [100.0, 160.0, 60.0, 130.0, 150.0];
+        let noisy = [100.0, 160.0, 60.0, 130.0, 90.0, 150.0];
         assert_eq!(direction(&noisy), Some(Direction::Steady));
         assert_eq!(
-            direction(&[100.0, 100.0, 100.0, 100.0, 50.0]),
+            direction(&[100.0, 100.0, 100.0, 100.0, 100.0, 50.0]),
             Some(Direction::Down)
         );
     }
@@ -105,14 +105,17 @@ mod tests {
     #[test]
     fn small_changes_of_steady_figures_are_noise() {
         assert_eq!(
-            direction(&[100.0, 100.0, 100.0, 100.0, 109.0]),
+            direction(&[100.0, 100.0, 100.0, 100.0, 100.0, 109.0]),
             Some(Direction::Steady)
         );
         assert_eq!(
-            direction(&[1.0, 1.0, 1.0, 1.0, 2.0]),
+            direction(&[1.0, 1.0, 1.0, 1.0, 1.0, 2.0]),
             Some(Direction::Steady)
         );
-        assert_eq!(direction(&[0.0, 0.0, 0.0, 0.0, 9.0]), Some(Direction::Up));
+        assert_eq!(
+            direction(&[0.0, 0.0, 0.0, 0.0, 0.0, 9.0]),
+            Some(Direction::Up)
+        );
     }
 
     #[test]
@@ -124,7 +127,7 @@ mod tests {
     #[test]
     fn few_figures_say_nothing() {
         assert_eq!(direction(&[]), None);
-        assert_eq!(direction(&[1.0, 1.0, 1.0, 900.0]), None);
-        assert_eq!(Trend::of(&[0.0; 5], 1.0).unwrap().percent(), None);
+        assert_eq!(direction(&[1.0, 1.0, 1.0, 1.0, 900.0]), None);
+        assert_eq!(Trend::of(&[0.0; 6], 1.0).unwrap().percent(), None);
     }
 }

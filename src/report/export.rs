@@ -27,7 +27,7 @@ impl<W: Write> Export<W> {
     /// `out` cannot be written.
     pub fn csv(columns: &[String], out: W) -> io::Result<Self> {
         let mut writer = csv::Writer::from_writer(out);
-        writer.write_record(columns).map_err(io::Error::from)?;
+        writer.write_record(columns).map_err(unwrapped)?;
         Ok(Export::Csv(Box::new(writer)))
     }
 
@@ -44,7 +44,7 @@ impl<W: Write> Export<W> {
         match self {
             Export::Csv(writer) => {
                 let record = cells.iter().map(field).collect::<io::Result<Vec<_>>>()?;
-                writer.write_record(record).map_err(io::Error::from)
+                writer.write_record(record).map_err(unwrapped)
             }
             Export::Json(columns, out) => {
                 let line = json::line(&Object(columns, cells)).map_err(io::Error::other)?;
@@ -62,6 +62,14 @@ impl<W: Write> Export<W> {
             Export::Csv(writer) => writer.flush(),
             Export::Json(_, out) => out.flush(),
         }
+    }
+}
+
+/// The operating system's error, which says whether the reader left.
+fn unwrapped(error: csv::Error) -> io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        other => io::Error::other(format!("{other:?}")),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::figure::{share, shown, sparkline};
 use super::{attempt, clean, table};
-use crate::model::{ByteText, Direction, Figure, Limits, Trend, format_time};
+use crate::model::{ByteText, Direction, Figure, Limits, OutcomeKind, Trend, format_time};
 use crate::store::StoredAttempt;
 
 /// A test's past.
@@ -19,8 +19,10 @@ pub struct History {
 pub struct PastAttempt {
     /// The attempt.
     pub attempt: StoredAttempt,
-    /// Figures of different machines are not compared.
+    /// Its run's machine. Figures of different machines are not compared.
     pub machine: Option<String>,
+    /// Its run's engine; the same holds of them.
+    pub engine: Option<String>,
     /// Violations that are no mere information.
     pub violations: u64,
 }
@@ -32,18 +34,17 @@ impl History {
         self.attempts.iter().map(value).collect()
     }
 
-    /// The newest attempt beside the earlier ones of the same machine that were not cut off.
+    /// The newest attempt beside the earlier ones that passed on the same machine and engine, under
+    /// the same profile and in the same image.
     pub(super) fn trend(&self, figure: Figure) -> Option<Trend> {
-        let newest = self.attempts.last()?;
-        newest.attempt.figure(figure)?;
-        let comparable =
-            |past: &&PastAttempt| past.machine == newest.machine && !past.attempt.superseded;
-        let figures: Vec<f64> = self
-            .attempts
+        let (newest, earlier) = self.attempts.split_last()?;
+        let (last, _) = newest.attempt.figure(figure)?;
+        let mut figures: Vec<f64> = earlier
             .iter()
-            .filter(comparable)
+            .filter(|past| past.can_be_compared_with(newest))
             .filter_map(|past| Some(past.attempt.figure(figure)?.0))
             .collect();
+        figures.push(last);
         Trend::of(&figures, least(figure))
     }
 
@@ -52,11 +53,26 @@ impl History {
     }
 }
 
+impl PastAttempt {
+    fn can_be_compared_with(&self, newest: &PastAttempt) -> bool {
+        let place = |past: &PastAttempt| {
+            let attempt = &past.attempt;
+            (
+                past.machine.clone(),
+                past.engine.clone(),
+                attempt.profile.clone(),
+                attempt.image.clone(),
+            )
+        };
+        self.attempt.outcome == OutcomeKind::Pass.as_str() && place(self) == place(newest)
+    }
+}
+
 /// A change up to which a figure is noise, in its unit.
 fn least(figure: Figure) -> f64 {
     match figure {
-        Figure::Memory => (1 << 20) as f64,
-        Figure::Cpu | Figure::Wall => 5_000.0,
+        Figure::Memory => (2 << 20) as f64,
+        Figure::Cpu | Figure::Wall => 10_000.0,
         Figure::Files => 2.0,
         Figure::Threads | Figure::Violations => 1.0,
     }
@@ -125,7 +141,7 @@ fn trend_row(history: &History, figure: Figure, drawn: bool) -> Option<Vec<Strin
         });
     let trend = match (newest, history.trend(figure)) {
         (None, _) => "not measured".into(),
-        (_, None) => "too few earlier attempts on its machine".into(),
+        (_, None) => "too few alike before it".into(),
         (_, Some(trend)) => words(figure, &trend),
     };
     Some(vec![

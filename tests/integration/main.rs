@@ -25,6 +25,7 @@ mod layers;
 mod levels;
 mod machine;
 mod odd_input;
+mod records;
 mod redact;
 mod sandbox_edges;
 mod sandbox_faults;
