@@ -1,10 +1,12 @@
 //! Layer 5: what can be typed, as clap types, and the texts that follow from them. Parsing touches
 //! nothing outside.
 
+mod db;
 mod image;
 mod look;
 mod report;
 mod text;
+mod top;
 mod usage;
 
 use std::ffi::OsString;
@@ -18,10 +20,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::config::Workers;
 use crate::model::{ByteText, ImageChoice, Level, Network, parse_duration};
 
+pub use db::{DbCommand, DbPrune, Export};
 pub use image::{ImageCommand, ImageImport, ImageList, ImageRemove};
 pub use look::{Compare, Fit, Show};
 pub use report::Report;
 pub use text::{completions, man};
+pub use top::{History, Top};
 pub use usage::{Refused, parse};
 
 /// Runs any project's test suite inside hardened containers.
@@ -89,6 +93,19 @@ pub enum Command {
         after_help = "Examples:\n  docker-test shell\n  docker-test shell --test test/login_test.sh\n  docker-test shell -- ls -l /work"
     )]
     Shell(Shell),
+    /// Show the tests with the highest figures of the last days
+    Top(Top),
+    /// Show a test's figures over its last runs
+    History(History),
+    /// Write out what was recorded of attempts, as CSV or JSON
+    Export(Export),
+    /// Look after the results database
+    #[command(after_help = "Example:\n  docker-test db prune --keep-days 60")]
+    Db {
+        /// What to do.
+        #[command(subcommand)]
+        command: DbCommand,
+    },
     /// Check this machine: engine, resources, images, config
     #[command(after_help = "Example:\n  docker-test doctor")]
     Doctor,

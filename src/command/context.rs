@@ -51,7 +51,7 @@ impl Context {
         Canvas {
             paint: self.stdout(),
             width: found.map_or(WIDTH, |(width, _)| usize::from(width.0)),
-            unicode: self.environment.unicode,
+            unicode: self.environment.draws(self.color),
         }
     }
 

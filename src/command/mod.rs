@@ -8,10 +8,13 @@ mod choose;
 mod clean;
 mod compare;
 mod context;
+mod db;
 mod doctor;
 mod dry_run;
 mod exit;
+mod export;
 mod fit;
+mod history;
 mod image;
 mod list;
 mod network;
@@ -24,6 +27,7 @@ mod shell;
 mod show;
 mod test;
 mod text;
+mod top;
 mod worker;
 
 use crate::cli::{self, Command, Refused, When};
@@ -97,6 +101,10 @@ fn execute(command: Command, context: &Context) -> Result<u8, Failure> {
         Command::Compare(arguments) => compare::compare(&arguments, context),
         Command::Fit(arguments) => fit::fit(&arguments, context),
         Command::Shell(arguments) => shell::shell(&arguments, context),
+        Command::Top(arguments) => top::top(&arguments, context),
+        Command::History(arguments) => history::history(&arguments, context),
+        Command::Export(arguments) => export::export(&arguments, context),
+        Command::Db { command } => db::db(&command, context),
         Command::Doctor => doctor::doctor(context),
         Command::Clean(arguments) => clean::clean(&arguments, context),
         Command::Image { command } => image::image(&command, context),

@@ -5,9 +5,13 @@ use std::path::Path;
 use super::prepare::project;
 use super::{Context, Failure, text};
 use crate::config::Config;
+use crate::host;
 use crate::model::escape;
 use crate::report;
 use crate::store::{Reader, StoredRun};
+
+/// Microseconds of a day.
+const DAY_US: u64 = 24 * 3600 * 1_000_000;
 
 /// The word that names the newest run.
 const LAST: &str = "last";
@@ -68,6 +72,11 @@ pub fn run(reader: &Reader, word: &str) -> Result<StoredRun, Failure> {
             escape(word.as_bytes())
         ))
     })
+}
+
+/// The time so many days ago, in microseconds since 1970.
+pub fn days_ago(days: u32) -> u64 {
+    host::unix_us().saturating_sub(u64::from(days) * DAY_US)
 }
 
 /// Prints a value as one JSON object.

@@ -21,7 +21,7 @@ use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 pub use edit::{Edit, add_rules};
-pub use nearest::suggestion;
+pub use nearest::{near, suggestion};
 pub use pattern::{Patterns, literal};
 pub use template::{Piece, Placeholder, pieces};
 

@@ -70,6 +70,12 @@ impl Environment {
         }
     }
 
+    /// Whether characters are drawn that not every terminal and font has. Who wants no colour wants
+    /// plain text.
+    pub fn draws(&self, choice: ColorChoice) -> bool {
+        self.unicode && choice != ColorChoice::Never
+    }
+
     /// Whether a stream is coloured; `is_terminal` says what the stream is.
     pub fn colors(&self, choice: ColorChoice, is_terminal: bool) -> bool {
         match choice {
@@ -176,11 +182,14 @@ mod tests {
     }
 
     #[test]
-    fn the_locale_says_what_can_be_drawn() {
-        assert!(environment(&[("LANG", "de_DE.UTF-8")]).unicode);
-        assert!(environment(&[("LC_ALL", ""), ("LC_CTYPE", "C.utf8"), ("LANG", "C")]).unicode);
-        assert!(!environment(&[("LC_ALL", "C"), ("LANG", "de_DE.UTF-8")]).unicode);
-        assert!(!environment(&[]).unicode);
+    fn drawing_needs_a_locale_that_has_the_characters() {
+        let draws = |variables: &[(&str, &str)]| environment(variables).draws(ColorChoice::Auto);
+        assert!(draws(&[("LANG", "de_DE.UTF-8")]));
+        assert!(draws(&[("LC_ALL", "C.utf8"), ("LANG", "C")]));
+        assert!(draws(&[("LC_ALL", ""), ("LC_CTYPE", "C.UTF-8")]));
+        assert!(!draws(&[("LC_ALL", "C"), ("LANG", "C.UTF-8")]));
+        assert!(!draws(&[]));
+        assert!(!environment(&[("LANG", "C.UTF-8")]).draws(ColorChoice::Never));
     }
 
     #[test]

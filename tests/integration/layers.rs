@@ -27,8 +27,9 @@ const ALLOWED_IN_LAYER: [(&str, &str); 6] = [
 ];
 
 /// One home per library.
-const HOMES: [(&str, &[&str]); 15] = [
+const HOMES: [(&str, &[&str]); 16] = [
     ("askama", &["report"]),
+    ("csv", &["report"]),
     ("duct", &["engine"]),
     ("flate2", &["engine"]),
     ("lzma_rust2", &["engine"]),

@@ -27,6 +27,7 @@ mod levels;
 mod look;
 mod machine;
 mod odd_input;
+mod records;
 mod redact;
 mod report;
 mod sandbox_edges;

@@ -88,8 +88,9 @@ pub struct StoredViolation {
     pub message: String,
 }
 
-/// The columns that [`attempt`] reads, in its order.
-const COLUMNS: &str = "attempts.run, tests.id, attempt, superseded, outcome, reason, termination,
+/// The columns that [`attempt()`] reads, in its order.
+pub(super) const COLUMNS: &str =
+    "attempts.run, tests.id, attempt, superseded, outcome, reason, termination,
     stopped, escalated, timeout_state, profile, image, worker, sequence, started_unix_us, reset_ns,
     stdout_bytes, stderr_bytes, leaks, wall_us, cpu_us, cpu_user_us, cpu_system_us, cpu_source,
     throttled_us, throttled_periods, memory_start_bytes, memory_peak_bytes, memory_peak_source,
@@ -275,7 +276,7 @@ fn violation(row: &Row<'_>) -> rusqlite::Result<StoredViolation> {
     })
 }
 
-fn attempt(row: &Row<'_>) -> rusqlite::Result<StoredAttempt> {
+pub(super) fn attempt(row: &Row<'_>) -> rusqlite::Result<StoredAttempt> {
     let mut row = Columns { row, at: 0 };
     let leaks;
     Ok(StoredAttempt {

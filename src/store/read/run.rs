@@ -68,7 +68,7 @@ pub struct StoredWorker {
     pub problem: Option<String>,
 }
 
-const COLUMNS: &str =
+pub(super) const COLUMNS: &str =
     "run, started_unix_us, wall_us, version, engine, engine_version, host, machine,
     project, images, workers, planned, exit_status, interrupted, level, network, profiles";
 
@@ -149,7 +149,7 @@ impl Reader {
     }
 }
 
-fn run(row: &Row<'_>) -> rusqlite::Result<StoredRun> {
+pub(super) fn run(row: &Row<'_>) -> rusqlite::Result<StoredRun> {
     let images: String = row.get(9)?;
     Ok(StoredRun {
         run: row.get(0)?,
