@@ -30,6 +30,7 @@ impl Machine<'_, '_> {
                     worker.outputs.take(output);
                 }
             }
+            FromWorker::TakePeak { seq } => self.take_peak(number, seq),
             FromWorker::Report(report) => self.on_report(number, *report),
             FromWorker::Goodbye(_) => {
                 if let Some(worker) = self.workers.get_mut(&number) {

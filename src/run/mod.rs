@@ -11,6 +11,7 @@ mod images;
 mod interrupt;
 mod limits;
 mod machine;
+mod peak;
 mod request;
 mod rules;
 mod spec;

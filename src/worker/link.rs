@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use super::peak::Taken;
 use crate::protocol::{FromWorker, Job, ToWorker, encode};
 
 /// How long a message may wait for company.
@@ -47,6 +48,7 @@ pub struct Link {
     partial: Vec<u8>,
     jobs: VecDeque<Box<Job>>,
     released: Vec<u64>,
+    taken: Option<(u64, Taken)>,
     finish: bool,
     halt: Option<Halt>,
     unsent: Vec<u8>,
@@ -73,6 +75,7 @@ impl Link {
             partial: Vec::new(),
             jobs: VecDeque::new(),
             released: Vec::new(),
+            taken: None,
             finish: false,
             halt: None,
             unsent: Vec::new(),
@@ -142,6 +145,9 @@ impl Link {
             match message {
                 ToWorker::Run(job) => self.jobs.push_back(job),
                 ToWorker::Release { seq } => self.released.push(seq),
+                ToWorker::Peak { seq, bytes, from } => {
+                    self.taken = Some((seq, Taken { bytes, from }));
+                }
                 ToWorker::Finish => self.finish = true,
                 ToWorker::GiveBack => {
                     let seqs = self.jobs.drain(..).map(|job| job.seq).collect();
@@ -169,6 +175,12 @@ impl Link {
     /// Whether the held test of this number may go.
     pub fn is_released(&self, seq: u64) -> bool {
         self.released.contains(&seq)
+    }
+
+    /// The launcher's answer to the `take-peak` of this number, once it is there.
+    pub fn taken(&self, seq: u64) -> Option<Taken> {
+        let (of, taken) = self.taken?;
+        (of == seq).then_some(taken)
     }
 
     /// What is next, if that is known yet.

@@ -12,10 +12,12 @@
 //!   locks, and what it makes dumpable is not so any more when the test begins.
 
 mod attest;
+mod barrier;
 mod capture;
 mod cgroup;
 mod link;
 mod meter;
+mod peak;
 mod process;
 mod reset;
 mod signals;

@@ -16,6 +16,7 @@ use super::capture::Capture;
 use super::cgroup::{Counters, is_own};
 use super::link::{Halt, Link, Next};
 use super::meter::Meter;
+use super::peak::Hold;
 use super::process::{Ended, Reach, reap};
 use super::reset::{Cleaned, Reset};
 use super::signals::Signals;
@@ -38,9 +39,10 @@ const NEWS: Duration = Duration::from_millis(250);
 
 /// The supervisor, with everything that stays the same between two tests.
 pub struct Supervisor {
-    reach: Reach,
-    signals: Signals,
+    pub(super) reach: Reach,
+    pub(super) signals: Signals,
     counters: Counters,
+    pub(super) peak: Hold,
     reset: Reset,
     null: File,
     environment: Vec<(&'static str, ByteText)>,
@@ -92,9 +94,11 @@ impl Supervisor {
         } else {
             Counters::none()
         };
+        let peak = Hold::new(counters.read().memory_peak_bytes);
         Ok(Supervisor {
             reach,
             signals,
+            peak,
             counters,
             reset,
             null,
@@ -133,6 +137,7 @@ impl Supervisor {
     /// The worker cannot go on: the job cannot be started, or a message is not understood.
     pub fn execute(&mut self, job: &Job, link: &mut Link) -> Result<Report, String> {
         self.reset.make_home(job.without_reset)?;
+        self.peak.begin(|seq| link.taken(seq).is_some());
         let meter = Meter::start(&self.counters);
         let Child { pid, output, hold } = spawn(
             job,
@@ -227,7 +232,8 @@ impl Supervisor {
         watch.read(self.reach, usize::MAX);
         watch.pass_on(link);
         let seq = watch.job.seq;
-        let resources = watch.meter.finish(&self.counters, wall);
+        let mut resources = watch.meter.finish(&self.counters, wall);
+        self.settle_peak(watch.job, &mut resources, link)?;
         let [stdout_bytes, stderr_bytes] = watch.captures.each_ref().map(Capture::total);
         for output in watch
             .captures
@@ -279,7 +285,7 @@ impl Supervisor {
     }
 
     /// Waits for messages, room, signals, output or the deadline, and takes in messages.
-    fn wait(
+    pub(super) fn wait(
         &self,
         link: &mut Link,
         output: &[Option<File>; 2],

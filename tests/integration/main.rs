@@ -14,6 +14,7 @@ mod engine_levels;
 mod engine_limits;
 mod engine_losses;
 mod engine_outcomes;
+mod engine_peak;
 mod engine_places;
 mod engine_proof;
 mod engines;

@@ -11,6 +11,7 @@
 mod answer;
 mod ipc;
 mod net;
+mod spike;
 mod supervisor;
 mod syscalls;
 
@@ -20,7 +21,7 @@ use std::fs;
 use crate::model::escape;
 
 const USAGE: &str = "accepted: sysv make|list, mqueue make NAME|list, time-wait PORT, bind PORT, \
-    connect ADDRESS PORT, loopback, limit-supervisor, nice-supervisor, affinity-supervisor, \
+    connect ADDRESS PORT, loopback, spike MIB MILLISECONDS, limit-supervisor, nice-supervisor, affinity-supervisor, \
     ptrace-supervisor, syscalls, debug-syscalls";
 
 /// What a probe found: whether the worker is as it should be. `Err` is why it could not be tried.
@@ -58,6 +59,7 @@ fn dispatch(words: &[&str]) -> Finding {
         ["bind", port] => net::bind(number(port)?),
         ["connect", address, port] => net::connect(address, number(port)?),
         ["loopback"] => net::loopback(),
+        ["spike", mib, milliseconds] => spike::spike(number(mib)?, number(milliseconds)?),
         ["limit-supervisor"] => supervisor::lower_limit(),
         ["nice-supervisor"] => supervisor::raise_nice(),
         ["affinity-supervisor"] => supervisor::narrow_affinity(),
@@ -91,7 +93,7 @@ fn in_worker(name: &[u8]) -> Result<(), String> {
 fn number(word: &str) -> Result<u16, String> {
     word.parse().map_err(|_| {
         format!(
-            "not a port: '{}'; accepted: 0 to 65535",
+            "not a number: '{}'; accepted: 0 to 65535",
             escape(word.as_bytes())
         )
     })
