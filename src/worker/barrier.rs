@@ -36,8 +36,7 @@ impl Supervisor {
 
     /// Waits for the answer, unless the launcher wants an end or is gone.
     fn ask(&mut self, seq: u64, link: &mut Link) -> Result<Asked, String> {
-        link.send(&FromWorker::TakePeak { seq });
-        link.write();
+        link.send_ahead(&FromWorker::TakePeak { seq });
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(taken) = link.taken(seq) {

@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::io::{self, PipeReader, Read};
-use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
@@ -11,12 +10,12 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use duct::Handle;
-use nix::unistd::geteuid;
 
 use super::super::call::{Tail, failed, kill_group, not_started, one_line, own_group, pipe};
-use super::super::{Container, Ending, EngineError, PeakCounter, Pipes, cgroupfs};
+use super::super::{Container, Ending, EngineError, PeakCounter, Pipes};
 use super::ending::{Record, Run, conclude};
-use super::{Docker, Flavour, diagnose, inspect};
+use super::id::IdFile;
+use super::{Docker, diagnose, inspect};
 
 /// How long a killed container may take to be gone before its command line is ended.
 const AFTER_KILL: Duration = Duration::from_secs(10);
@@ -47,13 +46,8 @@ struct Running {
 }
 
 impl DockerContainer {
-    /// The container that `argv` runs under `name`.
-    pub fn new(docker: Docker, name: String, mut argv: Vec<OsString>) -> Self {
-        let id = IdFile::where_of_use(docker.flavour);
-        if let Some(id) = &id {
-            let run = argv.len().min(2);
-            argv.insert(run, id.option());
-        }
+    /// The container that `argv` runs under `name`, whose id it leaves in `id`.
+    pub fn new(docker: Docker, name: String, argv: Vec<OsString>, id: Option<IdFile>) -> Self {
         DockerContainer {
             docker,
             name,
@@ -214,40 +208,12 @@ impl Container for DockerContainer {
     }
 
     fn peak(&self) -> Option<PeakCounter> {
-        let file = self.id.as_ref()?.path();
-        Some(PeakCounter::new(move || {
-            let id = std::fs::read_to_string(file).ok()?;
-            let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
-            cgroupfs::of_container(cgroupfs::memory_root(&mounts)?, id.trim())
-        }))
+        self.id.as_ref().map(IdFile::peak)
     }
 
     fn last_words(&self) -> String {
         let run = self.run.as_ref();
         run.map_or_else(String::new, |run| one_line(&run.stderr.finish()))
-    }
-}
-
-/// A file in which the command line leaves the container's id, without a call of its own.
-struct IdFile(tempfile::TempDir);
-
-impl IdFile {
-    /// `None` where nothing could be done with the id: docker's cgroups are root's.
-    fn where_of_use(flavour: Flavour) -> Option<Self> {
-        let ours = geteuid().is_root() || flavour == Flavour::Podman;
-        let folder = ours.then(|| tempfile::Builder::new().prefix("docker-test-").tempdir());
-        // It is missed only by figures, which are then less exact.
-        folder?.ok().map(IdFile)
-    }
-
-    fn path(&self) -> PathBuf {
-        self.0.path().join("id")
-    }
-
-    fn option(&self) -> OsString {
-        let mut option = OsString::from("--cidfile=");
-        option.push(self.path());
-        option
     }
 }
 
