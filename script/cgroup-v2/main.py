@@ -153,6 +153,7 @@ def sandbox():
 
 
 def podman():
+    spikes(PODMAN)
     proof(PODMAN, "host", what="the proof")
 
 
