@@ -14,13 +14,17 @@
 mod attest;
 mod capture;
 mod cgroup;
+mod figures;
 mod link;
 mod meter;
 mod process;
 mod reset;
+mod sampler;
 mod signals;
 mod spawn;
+mod stat;
 mod supervise;
+mod watch;
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
