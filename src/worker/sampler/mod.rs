@@ -11,7 +11,7 @@ mod tree;
 use std::time::Duration;
 
 use self::pace::{Pace, counters_interval, tree_interval};
-use self::series::Bounded;
+use self::series::{Bounded, CPU_SPACING};
 pub use self::tree::Trees;
 use super::cgroup::Counters;
 use super::meter::{Meter, Seen, thread_cpu};
@@ -24,6 +24,8 @@ const COUNTERS_DEARNESS: u32 = 200;
 /// Looks at processes, and at their memory: two workers together stay below 1 % of a processor,
 /// whatever the tree.
 const TREE_DEARNESS: u32 = 500;
+/// The same where nothing else tells of memory.
+const ONLY_DEARNESS: u32 = 200;
 const MEMORY_INTERVAL: Duration = Duration::from_secs(1);
 /// The parts of memory are looked at again when it has grown by this share, and by so much.
 const GROWTH_SHARE: u64 = 50;
@@ -45,6 +47,8 @@ pub struct Sampler {
     counted_cpu: bool,
     counted_memory: bool,
     counters: Pace,
+    /// CPU time is not read before, since the test's start.
+    cpu_from: Duration,
     tree: Pace,
     memory: Pace,
     parts: Pace,
@@ -60,16 +64,17 @@ impl Sampler {
         let counted_memory = counters.count_memory();
         // Where it is the only word on memory, it is as frequent as the look at processes.
         let memory = if counted_memory {
-            MEMORY_INTERVAL
+            Pace::from(MEMORY_INTERVAL, TREE_DEARNESS)
         } else {
-            20 * MS
+            Pace::from(20 * MS, ONLY_DEARNESS)
         };
         Sampler {
             counted_cpu: counters.count_cpu(),
             counted_memory,
             counters: Pace::from(5 * MS, COUNTERS_DEARNESS),
+            cpu_from: CPU_SPACING,
             tree: Pace::from(20 * MS, TREE_DEARNESS),
-            memory: Pace::from(memory, TREE_DEARNESS),
+            memory,
             parts: Pace::from(20 * MS, TREE_DEARNESS),
             parts_at: 0,
             series: Bounded::default(),
@@ -99,8 +104,9 @@ impl Sampler {
             time_us: at.as_micros() as u64,
             ..Sample::default()
         };
-        if self.counted_cpu {
+        if self.counted_cpu && at >= self.cpu_from {
             sample.cpu_us = meter.cpu_us(&view.counters);
+            self.cpu_from = at + CPU_SPACING;
         }
         if self.counted_memory {
             sample.memory_bytes = view.counters.memory_bytes();

@@ -9,6 +9,10 @@ pub const MOST: usize = 600;
 /// The spacing of the first samples that were merged.
 const FIRST_SPACING: Duration = Duration::from_millis(100);
 
+/// Between two samples that have CPU time. The kernel adds up that of a running process at its clock
+/// ticks, of 1 to 10 milliseconds: from one look to the next there would be none or twice as much.
+pub const CPU_SPACING: Duration = Duration::from_millis(25);
+
 /// The samples so far.
 #[derive(Default)]
 pub struct Bounded {
@@ -40,6 +44,11 @@ impl Bounded {
 
     /// Adds the last one and gives all away.
     pub fn finish(mut self, last: Sample) -> Series {
+        let from = last.time_us.saturating_sub(CPU_SPACING.as_micros() as u64);
+        let close = |sample: &&mut Sample| sample.time_us > from;
+        for sample in self.samples.iter_mut().rev().take_while(close) {
+            sample.cpu_us = None;
+        }
         self.push(last);
         self.samples
     }
@@ -93,6 +102,25 @@ mod tests {
         };
         assert_eq!(merged, expected);
         assert_eq!(merge(&[first]), first);
+    }
+
+    #[test]
+    fn the_last_cpu_time_is_not_close_to_the_one_before() {
+        let mut series = Bounded::default();
+        for ms in [25, 50, 75] {
+            series.push(Sample {
+                time_us: ms * 1000,
+                cpu_us: Some(ms),
+                ..Sample::default()
+            });
+        }
+        let samples = series.finish(Sample {
+            time_us: 76_000,
+            cpu_us: Some(80),
+            ..Sample::default()
+        });
+        let cpu: Vec<_> = samples.iter().map(|sample| sample.cpu_us).collect();
+        assert_eq!(cpu, [Some(25), Some(50), None, Some(80)]);
     }
 
     /// An hour of a test: never more than the most, in order, with the highest value kept and the
