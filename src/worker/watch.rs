@@ -253,3 +253,63 @@ impl Watch<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::sampler::Trees;
+    use super::*;
+    use crate::protocol::JobLimits;
+    use std::path::Path;
+
+    fn job() -> Job {
+        Job {
+            seq: 1,
+            id: crate::model::TestId::new("a"),
+            argv: Vec::new(),
+            directory: "/".into(),
+            environment: Vec::new(),
+            limits: JobLimits {
+                wall_ms: 1000,
+                cpu_ms: 1000,
+                cpus: 1,
+                grace_ms: 0,
+                output_bytes: 0,
+                keep_bytes: 0,
+                open_files: 100,
+                nice: 0,
+            },
+            hold: true,
+            without_reset: false,
+        }
+    }
+
+    /// However long it was held: its clocks and its samples start when it is let go.
+    #[test]
+    fn a_held_test_is_not_looked_at() {
+        let view = View {
+            counters: super::super::cgroup::Counters::default(),
+            trees: Trees::new(Path::new("/proc")),
+            reach: Reach::Descendants,
+        };
+        let file = || OwnedFd::from(File::open("/dev/null").unwrap());
+        let child = Child {
+            pid: Pid::from_raw(0),
+            output: [file(), file()],
+            hold: Some(file()),
+        };
+        let job = job();
+        let meter = Meter::start(&view.counters, None);
+        let mut watch = Watch::new(&job, child, meter, &view);
+        assert_eq!((watch.is_held(), watch.next_deadline()), (true, None));
+        std::thread::sleep(Duration::from_millis(30));
+        watch.sample(&view);
+        let before = Instant::now();
+        watch.release(&view);
+        assert!(watch.meter.started >= before);
+        let due = watch.next_deadline().unwrap();
+        assert!(due >= before + Duration::from_millis(20));
+        watch.sample(&view);
+        let series = watch.sampler.finish(Duration::ZERO, None, None);
+        assert_eq!(series.len(), 1);
+    }
+}

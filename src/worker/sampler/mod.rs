@@ -209,3 +209,119 @@ impl Cost {
         now.saturating_sub(std::mem::replace(&mut self.0, now))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::path::Path;
+
+    fn cgroup(memory: u64) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for (name, text) in [
+            ("cgroup.controllers", "memory\n"),
+            ("cpu.stat", "usage_usec 900000000\n"),
+            ("memory.stat", "anon 11\nfile 22\n"),
+        ] {
+            fs::write(root.path().join(name), text).unwrap();
+        }
+        set_memory(root.path(), memory);
+        root
+    }
+
+    fn set_memory(root: &Path, memory: u64) {
+        fs::write(root.join("memory.current"), format!("{memory}\n")).unwrap();
+    }
+
+    fn view(root: &Path) -> View {
+        View {
+            counters: Counters::open(root),
+            trees: Trees::new(Path::new("/proc")),
+            reach: Reach::Descendants,
+        }
+    }
+
+    /// Looks whenever that is due, for so long.
+    fn watch(sampler: &mut Sampler, view: &View, meter: &Meter, until: Duration) {
+        while meter.started.elapsed() < until {
+            sampler.look(view, meter);
+            let left = sampler.due().saturating_sub(meter.started.elapsed());
+            std::thread::sleep(left.min(until));
+        }
+    }
+
+    #[test]
+    fn what_is_over_at_once_has_one_sample() {
+        let root = cgroup(5 << 20);
+        let view = view(root.path());
+        let meter = Meter::start(&view.counters, None);
+        let mut sampler = Sampler::new(&view.counters);
+        assert_eq!(sampler.due(), 5 * MS);
+        let memory = sampler.close(&view.counters);
+        let expected = Seen {
+            memory_bytes: Some(5 << 20),
+            ..Seen::default()
+        };
+        assert_eq!(sampler.seen(), &expected);
+        let series = sampler.finish(MS, meter.cpu_us(&view.counters), memory);
+        let last = Sample {
+            time_us: 1000,
+            cpu_us: series[0].cpu_us,
+            memory_bytes: Some(5 << 20),
+            ..Sample::default()
+        };
+        assert_eq!(series, [last]);
+    }
+
+    #[test]
+    fn counters_are_looked_at_often_and_processes_seldom() {
+        let root = cgroup(5 << 20);
+        let view = view(root.path());
+        let meter = Meter::start(&view.counters, None);
+        let mut sampler = Sampler::new(&view.counters);
+        sampler.look(&view, &meter);
+        watch(&mut sampler, &view, &meter, 60 * MS);
+        set_memory(root.path(), 9 << 20);
+        fs::write(root.path().join("memory.stat"), "anon 33\nfile 44\n").unwrap();
+        watch(&mut sampler, &view, &meter, 180 * MS);
+        set_memory(root.path(), 7 << 20);
+        let memory = sampler.close(&view.counters);
+        assert_eq!(sampler.seen().memory_bytes, Some(9 << 20));
+        assert_eq!(sampler.seen().memory_parts, Some((33, 44)));
+        assert!(sampler.seen().threads.is_some());
+        let series = sampler.finish(180 * MS, Some(1), memory);
+        let with = |value: fn(&Sample) -> Option<u64>| series.iter().filter_map(value).count();
+        let (memory, processes) = (with(|s| s.memory_bytes), with(|s| s.processes));
+        assert_eq!(memory, series.len());
+        assert!((1..=3).contains(&processes), "{processes}");
+        assert!(series.len() > processes, "{series:?}");
+        assert!(with(|s| s.cpu_us) <= 8, "{series:?}");
+        assert_eq!(with(|s| s.pss_bytes), 0);
+        assert!(series.is_sorted_by(|a, b| a.time_us < b.time_us));
+        assert!(series.first().is_some_and(|first| first.time_us >= 5000));
+    }
+
+    #[test]
+    fn without_counters_processes_are_added_up() {
+        let nothing = tempfile::tempdir().unwrap();
+        let view = view(nothing.path());
+        let meter = Meter::start(&view.counters, None);
+        let mut sampler = Sampler::new(&view.counters);
+        assert_eq!(sampler.due(), 20 * MS);
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
+        watch(&mut sampler, &view, &meter, 30 * MS);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let memory = sampler.close(&view.counters);
+        assert_eq!(memory, None);
+        let seen = sampler.seen().memory_bytes;
+        let series = sampler.finish(60 * MS, None, memory);
+        let first = series[0];
+        assert!(first.memory_bytes > Some(0) && first.memory_bytes == first.pss_bytes);
+        assert_eq!(seen, first.memory_bytes);
+        assert!(first.cpu_us.is_some() && first.processes >= Some(1));
+    }
+}
