@@ -22,7 +22,7 @@ PROFILES = {
 }
 LIMITS = {
     "memory", "swap", "cpus", "pids", "open-files", "user", "capabilities", "no-new-privileges",
-    "seccomp", "read-only-root", "network", "pid-namespace",
+    "seccomp", "read-only-root", "read-only-mounts", "network", "pid-namespace",
 }  # fmt: skip
 
 

@@ -69,7 +69,7 @@ pub fn serve(input: OwnedFd, output: OwnedFd, place: &Place) -> Result<(), Strin
     link.send(&FromWorker::Hello(Box::new(Hello {
         protocol: PROTOCOL,
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        attestation: attest::attest(place.sealed),
+        attestation: attest::attest(place),
     })));
     let mut tests = 0;
     loop {
