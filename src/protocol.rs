@@ -167,6 +167,9 @@ pub struct Attestation {
     pub seccomp: Option<u32>,
     /// Whether the root filesystem is mounted read-only.
     pub read_only_root: Option<bool>,
+    /// Mounts that can be written, besides the worker's own folders and the kernel's: the project
+    /// among them where it is not read-only.
+    pub writable_mounts: Option<Vec<String>>,
     /// Network interfaces other than loopback.
     pub interfaces: Option<Vec<String>>,
 }

@@ -46,7 +46,7 @@ impl Supervisor {
                 return Ok(Asked::Silent(seq));
             }
             self.wait(link, &[None, None], Some(deadline))?;
-            if self.signals.hear(self.reach == Reach::Namespace).stop {
+            if self.signals.hear(self.view.reach == Reach::Namespace).stop {
                 link.stop(Halt::Interrupt);
             }
             while reap().is_some() {}

@@ -13,6 +13,7 @@ mod engine_judge;
 mod engine_levels;
 mod engine_limits;
 mod engine_losses;
+mod engine_measure;
 mod engine_outcomes;
 mod engine_peak;
 mod engine_places;
