@@ -337,8 +337,9 @@ pub trait Container: Send {
     fn wait(&mut self, patience: Duration) -> Ending;
 
     /// The kernel's counter of its memory peak, where we may have a hold on it: on this machine, with
-    /// the right to write there. Nothing is looked up before it is used.
-    fn peak(&self) -> Option<PeakCounter> {
+    /// the right to write there. Nothing is looked for before it is used. Once, and of a container
+    /// that runs.
+    fn peak(&mut self) -> Option<PeakCounter> {
         None
     }
 

@@ -53,6 +53,7 @@ impl Machine<'_, '_> {
             return;
         }
         worker.hello = true;
+        worker.peak = worker.container.as_mut().and_then(|own| own.peak());
         worker.start_us = worker.since.elapsed().as_micros() as u64;
         let mut weaker = None;
         let class = &self.request.classes[worker.class];

@@ -355,7 +355,6 @@ impl Machine<'_, '_> {
             }
             Message::Started(number, container, stdin) => {
                 if let Some(worker) = self.workers.get_mut(&number) {
-                    worker.peak = container.peak();
                     worker.container = Some(container);
                     // A run that was interrupted meanwhile lets go of it at once.
                     if worker.kill_at.is_none() {

@@ -1,6 +1,7 @@
 //! The peak of memory after a larger test in the same worker, which the kernel's counter tells only
 //! where the launcher resets it.
 
+use std::fs;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -106,6 +107,8 @@ fn a_launcher_that_stands_still_is_not_waited_for(on: &Engine) {
 fn a_launcher_that_dies_while_it_is_waited_for_takes_its_worker_along(on: &Engine) {
     let sleeps = [1, 60].map(sleep_of);
     let project = standing_still(on, &sleeps);
+    let temporary = project.folder("temporary");
+    let project = project.env("TMPDIR", &temporary);
     let mut launcher = project.start(on.run([]));
     wait_for(&sleeps[0]);
     signal(&launcher, Signal::SIGSTOP);
@@ -120,5 +123,15 @@ fn a_launcher_that_dies_while_it_is_waited_for_takes_its_worker_along(on: &Engin
         assert_eq!(process(&sleeps[1]), None, "the next test has started");
         on.left_by(&project).is_empty()
     });
+    let files: Vec<_> = fs::read_dir(&temporary)
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    let ours = |file: &fs::DirEntry| {
+        file.file_name()
+            .as_encoded_bytes()
+            .starts_with(b"docker-test-")
+    };
+    assert!(!files.iter().any(ours), "{files:?}");
     println!("gone {:?} after its launcher", killed.elapsed());
 }

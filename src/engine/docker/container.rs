@@ -207,8 +207,8 @@ impl Container for DockerContainer {
         }
     }
 
-    fn peak(&self) -> Option<PeakCounter> {
-        self.id.as_ref().map(IdFile::peak)
+    fn peak(&mut self) -> Option<PeakCounter> {
+        self.id.take()?.peak()
     }
 
     fn last_words(&self) -> String {

@@ -31,13 +31,14 @@ impl IdFile {
         &self.path
     }
 
-    /// The counter of the container's memory peak, if its cgroups are on this machine.
-    pub fn peak(&self) -> PeakCounter {
-        let path = self.path.clone();
-        PeakCounter::new(move || {
-            let id = std::fs::read_to_string(path).ok()?;
+    /// The counter of the memory peak of the container, which runs; if its cgroups are on this
+    /// machine. The file goes now, so that a launcher that is killed later leaves none behind.
+    pub fn peak(self) -> Option<PeakCounter> {
+        let id = std::fs::read_to_string(&self.path).ok()?;
+        let find = move || {
             let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
             cgroupfs::of_container(cgroupfs::memory_root(&mounts)?, id.trim())
-        })
+        };
+        Some(PeakCounter::new(find))
     }
 }

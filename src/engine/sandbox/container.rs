@@ -147,7 +147,7 @@ impl Container for SandboxContainer {
         }
     }
 
-    fn peak(&self) -> Option<PeakCounter> {
+    fn peak(&mut self) -> Option<PeakCounter> {
         // The file that counts kills lies beside it.
         let oom = PathBuf::from(self.plan.oom_file.as_ref()?.as_os_str());
         Some(PeakCounter::new(move || Some(oom.parent()?.to_path_buf())))
