@@ -142,17 +142,20 @@ impl Supervisor {
     /// Until the test's own process has ended.
     fn watch(&mut self, watch: &mut Watch<'_>, link: &mut Link) -> Result<(), String> {
         while watch.ended.is_none() {
-            self.wait(link, &watch.output, watch.next_deadline())?;
+            let something = self.wait(link, &watch.output, watch.next_deadline())?;
             if watch.is_held() && link.is_released(watch.job.seq) {
                 watch.release(&self.view);
             }
-            watch.read(self.view.reach, READS, &mut self.buffer);
-            let heard = self.signals.hear(self.view.reach == Reach::Namespace);
-            if heard.stop {
-                link.stop(Halt::Interrupt);
-            }
-            if heard.child {
-                watch.reap();
+            // A sample that is due is mostly all there is.
+            if something {
+                watch.read(self.view.reach, READS, &mut self.buffer);
+                let heard = self.signals.hear(self.view.reach == Reach::Namespace);
+                if heard.stop {
+                    link.stop(Halt::Interrupt);
+                }
+                if heard.child {
+                    watch.reap();
+                }
             }
             if watch.ended.is_none() {
                 watch.obey(link.halt(), self.view.reach);
@@ -241,13 +244,14 @@ impl Supervisor {
         }
     }
 
-    /// Waits for messages, room, signals, output or the deadline, and takes in messages.
+    /// Waits for messages, room, signals, output or the deadline, and takes in messages. Whether
+    /// there was more than the deadline.
     pub(super) fn wait(
         &self,
         link: &mut Link,
         output: &[Option<File>; 2],
         deadline: Option<Instant>,
-    ) -> Result<(), String> {
+    ) -> Result<bool, String> {
         let now = Instant::now();
         let deadline = deadline
             .into_iter()
@@ -266,7 +270,7 @@ impl Supervisor {
             .input()
             .map(|fd| polled.push(PollFd::new(fd, PollFlags::POLLIN)))
             .is_some();
-        sleep_until(&mut polled, deadline)?;
+        let something = sleep_until(&mut polled, deadline)?;
         let input_ready = has_input
             && polled
                 .last()
@@ -276,7 +280,7 @@ impl Supervisor {
         if input_ready {
             link.receive()?;
         }
-        Ok(())
+        Ok(something)
     }
 }
 
@@ -289,13 +293,14 @@ fn left_bytes(leaks: &[Leak]) -> u64 {
     bytes.sum()
 }
 
-/// `poll` with a deadline.
-fn sleep_until(fds: &mut [PollFd<'_>], deadline: Option<Instant>) -> Result<(), String> {
+/// `poll` with a deadline; whether something was ready before it.
+fn sleep_until(fds: &mut [PollFd<'_>], deadline: Option<Instant>) -> Result<bool, String> {
     let timeout = deadline.map(|deadline| {
         TimeSpec::from_duration(deadline.saturating_duration_since(Instant::now()))
     });
     match ppoll(fds, timeout, None) {
-        Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
+        Ok(ready) => Ok(ready > 0),
+        Err(nix::errno::Errno::EINTR) => Ok(true),
         Err(error) => Err(format!("poll: {error}")),
     }
 }

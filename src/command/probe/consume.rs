@@ -37,7 +37,7 @@ pub fn touch(mib: usize, ms: u64) -> Finding {
 /// Uses so many milliseconds of CPU time in user mode, in this process.
 pub fn burn(ms: u64) -> Finding {
     use_cpu(ms, || {
-        for at in 0..10_000u64 {
+        for at in 0..200_000u64 {
             black_box(at);
         }
     });

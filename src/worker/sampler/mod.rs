@@ -23,7 +23,7 @@ const MS: Duration = Duration::from_millis(1);
 const COUNTERS_DEARNESS: u32 = 200;
 /// Looks at processes, and at their memory: two workers together stay below 1 % of a processor,
 /// whatever the tree.
-const TREE_DEARNESS: u32 = 500;
+const TREE_DEARNESS: u32 = 800;
 /// The same where nothing else tells of memory.
 const ONLY_DEARNESS: u32 = 200;
 const MEMORY_INTERVAL: Duration = Duration::from_secs(1);

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use nix::libc;
@@ -74,7 +74,7 @@ impl Trees {
     pub fn pss_bytes(&self, pids: &[i32]) -> Option<u64> {
         let mut sum = 0;
         for pid in pids {
-            match fs::read_to_string(self.proc.join(format!("{pid}/smaps_rollup"))) {
+            match read(&self.proc.join(format!("{pid}/smaps_rollup"))) {
                 Ok(text) => sum += pss(&text)?,
                 Err(error) if is_gone(&error) => {}
                 Err(_) => return None,
@@ -95,6 +95,13 @@ impl Trees {
         }
         Ok(count)
     }
+}
+
+/// A small file of the kernel's, in one go.
+fn read(path: &Path) -> io::Result<String> {
+    let mut buffer = [0; 4096];
+    let size = fs::File::open(path)?.read_at(&mut buffer, 0)?;
+    Ok(String::from_utf8_lossy(&buffer[..size]).into_owned())
 }
 
 fn is_gone(error: &io::Error) -> bool {
