@@ -139,10 +139,9 @@ fn writable_mounts(mountinfo: &str, own: &[PathBuf]) -> Vec<String> {
     }
     let is_known = |place: &str| {
         let place = Path::new(place);
-        let below = |folder: &&str| place.starts_with(folder);
         place == Path::new("/")
             || own.iter().any(|own| own == place)
-            || KERNELS.iter().any(|kernel| below(kernel))
+            || KERNELS.iter().any(|kernel| place.starts_with(kernel))
     };
     places
         .into_iter()

@@ -93,8 +93,8 @@ pub fn threads(count: usize, ms: u64) -> Finding {
             .map_err(|error| format!("no thread: {error}"))
     };
     let threads = (0..count).map(start).collect::<Result<Vec<_>, _>>()?;
-    let ended = threads.into_iter().map(|thread| thread.join().is_ok());
-    Ok(ended.fold(true, |all, one| all && one))
+    let broken = threads.into_iter().filter_map(|thread| thread.join().err());
+    Ok(broken.count() == 0)
 }
 
 /// Has so many processes besides itself for so many milliseconds.
