@@ -139,10 +139,9 @@ fn writable_mounts(mountinfo: &str, own: &[PathBuf]) -> Vec<String> {
     }
     let is_known = |place: &str| {
         let place = Path::new(place);
-        let below = |folder: &&str| place.starts_with(folder);
-        place == Path::new("/")
-            || own.iter().any(|own| own == place)
-            || KERNELS.iter().any(|kernel| below(kernel))
+        let is_own = own.iter().any(|own| own == place);
+        let is_kernels = KERNELS.iter().any(|folder| place.starts_with(folder));
+        place == Path::new("/") || is_own || is_kernels
     };
     places
         .into_iter()
