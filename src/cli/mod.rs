@@ -2,6 +2,7 @@
 //! nothing outside.
 
 mod image;
+mod reports;
 mod text;
 mod usage;
 
@@ -17,6 +18,7 @@ use crate::config::Workers;
 use crate::model::{ByteText, ImageChoice, Level, Network, parse_duration};
 
 pub use image::{ImageCommand, ImageImport, ImageList, ImageRemove};
+pub use reports::Reports;
 pub use text::{completions, man};
 pub use usage::{Refused, parse};
 
@@ -186,6 +188,9 @@ pub struct Run {
     /// What is printed: for people, or events as JSON lines
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub message_format: MessageFormat,
+    /// What else is written.
+    #[command(flatten)]
+    pub reports: Reports,
     /// Print the engine's command lines and start nothing
     #[arg(long)]
     pub dry_run: bool,

@@ -5,6 +5,7 @@ use crate::engine::BuildError;
 use crate::engine::EngineError;
 use crate::engine::ImageStoreError;
 use crate::plan::PlanError;
+use crate::report::FileError;
 use crate::run::RunError;
 use crate::store::StoreError;
 use crate::suite::SuiteError;
@@ -109,6 +110,15 @@ impl From<BuildError> for Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
+        Failure {
+            exit: Exit::Results,
+            message: error.to_string(),
+        }
+    }
+}
+
+impl From<FileError> for Failure {
+    fn from(error: FileError) -> Self {
         Failure {
             exit: Exit::Results,
             message: error.to_string(),

@@ -12,7 +12,7 @@ use crate::model::{
     ByteText, ImageChoice, OutcomeKind, ProfileOrigin, Responses, Test, TestId, escape,
 };
 use crate::plan::Selection;
-use crate::report::table;
+use crate::report::{json_line, table};
 use crate::run::{Answer, Inbox, Policy, Request, run};
 
 /// The longest listing, in bytes.
@@ -56,10 +56,9 @@ pub fn list(arguments: &List, context: &Context) -> Result<u8, Failure> {
         }
         MessageFormat::Json => {
             for test in tests.iter() {
-                let line = serde_json::to_string(test)
+                let line = json_line(test)
                     .map_err(|error| Failure::usage(format!("a test cannot be shown: {error}")))?;
                 out.push_str(&line);
-                out.push('\n');
             }
         }
     }

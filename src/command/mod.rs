@@ -14,6 +14,7 @@ mod image;
 mod list;
 mod network;
 mod prepare;
+mod reporter;
 mod run;
 mod setup;
 mod shell;

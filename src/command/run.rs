@@ -8,14 +8,15 @@ use super::dry_run::dry_run;
 use super::list::listing;
 use super::network::OwnNetwork;
 use super::prepare::tests;
+use super::reporter::reporter;
 use super::setup::Setup;
 use super::{Context, Failure};
-use crate::cli::{Fresh, MessageFormat, Run, parse_env};
+use crate::cli::{Fresh, Run, parse_env};
 use crate::config::Workers;
 use crate::event::{Event, Sink, SinkError};
 use crate::model::{ByteText, ImageChoice, Test};
 use crate::plan::{Asked, Selection, apart};
-use crate::report::{Background, Human, Json, Options};
+use crate::report::Background;
 use crate::run::{Class, Inbox, Policy, Request, Root, forward_signals, run as run_tests};
 use crate::store::Store;
 use crate::suite;
@@ -81,23 +82,12 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
         Some(Store::open(&setup.config.results_path())?)
     };
     let record = store.as_ref().map(|store| store.path().to_path_buf());
-    let report: Box<dyn Sink + Send> = match arguments.message_format {
-        MessageFormat::Json => Box::new(Json::new(Box::new(std::io::stdout()))),
-        MessageFormat::Human => {
-            let options = Options::new(
-                context.color,
-                &context.environment,
-                context.terminals,
-                false,
-                record.as_deref(),
-            );
-            Box::new(Human::new(
-                options,
-                Box::new(std::io::stdout()),
-                Box::new(std::io::stderr()),
-            ))
-        }
-    };
+    let report = reporter(
+        arguments.message_format,
+        &arguments.reports,
+        record.as_deref(),
+        context,
+    )?;
     let mut warnings: Vec<String> = setup.unreadable(&tests).into_iter().collect();
     warnings.splice(0..0, setup.apart.notes.clone());
     warnings.splice(0..0, setup.why.clone());

@@ -1,0 +1,19 @@
+//! What can be typed about reports beside the one on stdout.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// Files and what a CI system reads.
+#[derive(Debug, Args)]
+pub struct Reports {
+    /// Write a JUnit report to FILE when the run is over
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Write the events to FILE as JSON lines, beside what is printed
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Under GitHub Actions, write no annotations and no job summary
+    #[arg(long)]
+    pub no_ci: bool,
+}
