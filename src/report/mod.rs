@@ -31,6 +31,7 @@ mod table;
 mod totals;
 
 pub use background::Background;
+pub use clean::word as one_line;
 pub use color::{ColorChoice, Environment, Paint};
 pub use file::FileError;
 pub use github::{GitHub, Place};

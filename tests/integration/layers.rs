@@ -27,7 +27,7 @@ const ALLOWED_IN_LAYER: [(&str, &str); 6] = [
 ];
 
 /// One home per library.
-const HOMES: [(&str, &[&str]); 12] = [
+const HOMES: [(&str, &[&str]); 13] = [
     ("duct", &["engine"]),
     ("flate2", &["engine"]),
     ("lzma_rust2", &["engine"]),
@@ -37,6 +37,7 @@ const HOMES: [(&str, &[&str]); 12] = [
     ("sysinfo", &["host", "worker"]),
     ("owo_colors", &["report"]),
     ("indicatif", &["report"]),
+    ("quick_junit", &["report"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),

@@ -82,7 +82,9 @@ impl Junit {
         self.property("started", &humantime::format_rfc3339_millis(began));
         self.property("docker-test", &started.version);
         self.property("engine", &started.engine);
-        self.property("images", &started.images.join(", "));
+        if !started.images.is_empty() {
+            self.property("images", &started.images.join(", "));
+        }
         self.property("project", &started.project);
         self.property("host", &started.host);
         self.property("machine", &started.machine);
