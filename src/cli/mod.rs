@@ -53,7 +53,7 @@ pub enum Command {
     Build(Build),
     /// Run tests, each under its profile, in hardened containers
     #[command(
-        after_help = "Examples:\n  docker-test run\n  docker-test run test/unit --workers 4 --fail-fast\n  docker-test run --filter login --profile slow"
+        after_help = "Examples:\n  docker-test run\n  docker-test run test/unit --workers 4 --fail-fast\n  docker-test run --filter login --profile slow\n  docker-test run --junit out/junit.xml"
     )]
     Run(Run),
     /// Run tests in the full image, with compilers, debuggers and QEMU
