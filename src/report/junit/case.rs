@@ -59,7 +59,7 @@ pub enum Amount {
     Some,
     /// For a test that is good.
     Little,
-    /// And no properties.
+    /// And no properties, nor more of what happened than the outcome.
     Nothing,
 }
 
@@ -82,7 +82,7 @@ impl Amount {
 
 /// A test's testcase: its last attempt, after `earlier` ones. `class` is for a test in no folder.
 pub fn case(attempt: &Attempt, earlier: Vec<TestRerun>, amount: Amount, class: &str) -> TestCase {
-    let mut case = TestCase::new(attempt.test.to_string(), status(attempt, earlier));
+    let mut case = TestCase::new(attempt.test.to_string(), status(attempt, earlier, amount));
     case.set_classname(class_name(&attempt.test).unwrap_or_else(|| class.to_owned()));
     let wall = attempt.resources.as_ref().map_or(0, |used| used.wall_us);
     case.set_time(Duration::from_micros(wall));
@@ -106,8 +106,8 @@ pub fn rerun(attempt: &Attempt, amount: Amount) -> Option<TestRerun> {
     let mut rerun = TestRerun::new(kind);
     rerun
         .set_type(type_name(attempt))
-        .set_message(message(attempt))
-        .set_stack_trace(text(attempt));
+        .set_message(message(attempt, amount))
+        .set_stack_trace(text(attempt, amount));
     if let Some(text) = amount.of(&attempt.stdout) {
         rerun.set_system_out(text);
     }
@@ -124,7 +124,7 @@ pub fn size(rerun: &TestRerun) -> usize {
     texts.into_iter().map(length).sum::<usize>() + 512
 }
 
-fn status(attempt: &Attempt, mut earlier: Vec<TestRerun>) -> TestCaseStatus {
+fn status(attempt: &Attempt, mut earlier: Vec<TestRerun>, amount: Amount) -> TestCaseStatus {
     let shown = Shown::of(attempt.outcome.kind());
     let Some(kind) = shown.problem() else {
         // Surefire's order: failures before errors.
@@ -138,8 +138,11 @@ fn status(attempt: &Attempt, mut earlier: Vec<TestRerun>) -> TestCaseStatus {
         let before: Vec<&str> = earlier.iter().filter_map(|one| one.ty.as_deref()).collect();
         let mut status = TestCaseStatus::skipped();
         status.set_message(match before.as_slice() {
-            [] => message(attempt),
-            before => format!("{} (before it: {})", message(attempt), before.join(", ")),
+            [] => message(attempt, amount),
+            before => {
+                let message = message(attempt, amount);
+                format!("{message} (before it: {})", before.join(", "))
+            }
         });
         return status;
     };
@@ -152,8 +155,8 @@ fn status(attempt: &Attempt, mut earlier: Vec<TestRerun>) -> TestCaseStatus {
     let mut status = TestCaseStatus::non_success(kind);
     status
         .set_type(type_name(attempt))
-        .set_message(message(attempt))
-        .set_description(text(attempt))
+        .set_message(message(attempt, amount))
+        .set_description(text(attempt, amount))
         .add_reruns(earlier);
     status
 }
@@ -167,8 +170,11 @@ fn type_name(attempt: &Attempt) -> String {
 }
 
 /// One line: the outcome, and what the test said last.
-fn message(attempt: &Attempt) -> String {
+fn message(attempt: &Attempt, amount: Amount) -> String {
     let outcome = told::outcome(attempt);
+    if amount == Amount::Nothing {
+        return outcome;
+    }
     let said = told::timeout_state(attempt).or_else(|| {
         let streams = [&attempt.stderr, &attempt.stdout];
         streams.into_iter().find_map(|one| last_line(one, WORDS))
@@ -180,12 +186,15 @@ fn message(attempt: &Attempt) -> String {
 }
 
 /// Everything that a person wants to know first, as lines.
-fn text(attempt: &Attempt) -> String {
+fn text(attempt: &Attempt, amount: Amount) -> String {
     let wall = attempt.resources.as_ref().map_or_else(String::new, |used| {
         let wall = Duration::from_micros(used.wall_us);
         format!(" after {}", format_duration(wall))
     });
     let mut out = format!("{}{wall}\n", told::outcome(attempt));
+    if amount == Amount::Nothing {
+        return out;
+    }
     out.push_str(&format!("{}\n", told::facts(attempt).join(", ")));
     if attempt.escalated {
         out.push_str("SIGTERM was not enough: killed\n");

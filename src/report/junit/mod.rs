@@ -19,8 +19,8 @@ use crate::event::{Attempt, Event, RunFinished, RunStarted, Sink, SinkError};
 use crate::model::{OutcomeKind, TestId, escape, signal_name};
 
 /// Once the report has so many bytes, tests have neither output nor properties any more: GitLab
-/// takes no report of more than 30 MB.
-const LARGE: u64 = 20 << 20;
+/// takes no report of more than 30 MB, and 100,000 bare testcases are half of that.
+const LARGE: u64 = 12 << 20;
 /// Bytes of attempts that wait for their test's last one; beyond them such an attempt comes without
 /// output.
 const WAITING: usize = 8 << 20;

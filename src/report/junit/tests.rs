@@ -454,7 +454,7 @@ fn a_large_run_makes_no_large_report() {
     assert!(junit.waiting < 16 << 20, "{}", junit.waiting);
     junit.take(&[run_finished(None)]).unwrap();
     let bytes = std::fs::metadata(&path).unwrap().len();
-    assert!((20 << 20..24 << 20).contains(&bytes), "{bytes}");
+    assert!((12 << 20..13 << 20).contains(&bytes), "{bytes}");
     let suite = parse(&std::fs::read_to_string(&path).unwrap());
     assert_eq!(suite.all("testcase").count(), 600);
 }
@@ -479,5 +479,37 @@ proptest! {
         let root = suite(&hostile(parts.concat().as_bytes()));
         prop_assert_eq!(root.name.as_str(), "testsuite");
         prop_assert_eq!(root.all("testcase").count(), OUTCOMES.len());
+    }
+}
+
+/// `doc/ci.md` names every element's type and every property.
+#[test]
+fn the_document_tells_what_is_written() {
+    let document = include_str!("../../../doc/ci.md");
+    for (outcome, element, _) in OUTCOMES
+        .iter()
+        .filter(|(_, element, _)| !element.is_empty())
+    {
+        let kind = format!("`{}`", outcome.kind().as_str());
+        let row = document
+            .lines()
+            .find(|line| line.starts_with('|') && line.contains(&kind));
+        assert!(
+            row.is_some_and(|row| row.contains(&format!("| `{element}`"))),
+            "{kind}"
+        );
+    }
+    let mut lost = full_attempt();
+    lost.resources.as_mut().unwrap().memory_peak_bound_bytes = Some(1);
+    let text = written(&[finished(lost)]);
+    let suite = parse(&text);
+    for property in suite.child("properties").all("property") {
+        assert!(document.contains(&format!("`{}`", property.get("name"))));
+    }
+    let tags = text.split("[[PROPERTY|").skip(1);
+    let names: Vec<_> = tags.filter_map(|rest| rest.split_once('=')).collect();
+    assert!(names.len() > 8);
+    for (name, _) in names {
+        assert!(document.contains(&format!("`{name}`")), "{name}");
     }
 }
