@@ -21,6 +21,7 @@ mod network;
 mod prepare;
 mod recorded;
 mod report;
+mod reporter;
 mod run;
 mod setup;
 mod shell;
