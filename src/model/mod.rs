@@ -24,7 +24,7 @@ pub use outcome::{
     Termination, signal_name,
 };
 pub use profile::{DEFAULT_PROFILE, Limits, Profile, built_in_profiles};
-pub use resources::{Leak, Resources, Source};
+pub use resources::{Leak, NAMED_FILES, Resources, Source};
 pub use response::{Response, Responses};
 pub use series::{Sample, Series};
 pub use statistics::{Spread, Statistics, median, median_deviation};
