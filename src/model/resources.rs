@@ -249,4 +249,26 @@ mod tests {
         assert_eq!(leak.to_string(), "3 files in /tmp (0 B)");
         assert_eq!(serde_json::to_string(&leak).unwrap(), text);
     }
+
+    /// Each with unit, source, the files of both versions of cgroups, and when it is absent.
+    #[test]
+    fn every_figure_is_explained() {
+        let document = include_str!("../../doc/measurement.md");
+        let (_, figures) = document.split_once("\n## The figures\n").unwrap();
+        let (figures, _) = figures.split_once("\n## ").unwrap();
+        let mut explained = Vec::new();
+        for row in figures.lines().filter(|line| line.starts_with("| `")) {
+            let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+            assert_eq!(cells.len(), 6, "{row}");
+            assert!(
+                [1, 2, 5].iter().all(|at| !cells[*at].is_empty()),
+                "of {row}: unit, source, when it is absent"
+            );
+            explained.extend(cells[0].split('`').filter(|name| name.contains('_')));
+        }
+        let value = serde_json::to_value(Resources::default()).unwrap();
+        for figure in value.as_object().unwrap().keys() {
+            assert!(explained.contains(&figure.as_str()), "{figure}");
+        }
+    }
 }

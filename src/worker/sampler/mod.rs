@@ -175,19 +175,27 @@ impl Sampler {
 
     /// Where memory is clearly higher than the last time.
     fn look_at_parts(&mut self, counters: &Counters, at: Duration, memory: u64, cost: &mut Cost) {
-        let growth = (self.parts_at / GROWTH_SHARE).max(GROWTH_BYTES);
         let is_first = self.seen.memory_parts.is_none();
-        if self.parts.is_due(at) && (is_first || memory > self.parts_at + growth) {
+        if self.parts.is_due(at) && (is_first || self.has_grown(memory)) {
             self.parts_at = memory;
             self.seen.memory_parts = counters.memory_parts();
             self.parts.looked(at, cost.lap(), 10 * MS);
         }
     }
 
-    /// A last look at memory, before the reset: what a test leaves in tmpfs is still there.
+    fn has_grown(&self, memory: u64) -> bool {
+        memory > self.parts_at + (self.parts_at / GROWTH_SHARE).max(GROWTH_BYTES)
+    }
+
+    /// A last look at memory, before the reset: what a test leaves in tmpfs is still there. And at its
+    /// parts, where the last look at them does not know of it: there is no later one to be kept away.
     pub fn close(&mut self, counters: &Counters) -> Option<u64> {
         let memory = counters.memory_bytes();
         self.seen.memory_bytes = self.seen.memory_bytes.max(memory);
+        let looked_before = self.seen.memory_parts.is_some();
+        if looked_before && memory.is_some_and(|memory| self.has_grown(memory)) {
+            self.seen.memory_parts = counters.memory_parts();
+        }
         memory
     }
 
@@ -312,6 +320,24 @@ mod tests {
         assert_eq!(with(|s| s.pss_bytes), 0);
         assert!(series.is_sorted_by(|a, b| a.time_us < b.time_us));
         assert!(series.first().is_some_and(|first| first.time_us >= 5000));
+    }
+
+    /// Where looks at the parts are dear, the next one is due long after the test's end.
+    #[test]
+    fn what_is_left_in_the_end_is_in_the_parts() {
+        let root = cgroup(5 << 20);
+        let view = view(root.path());
+        let meter = Meter::start(&view.counters, None);
+        let mut sampler = Sampler::new(&view.counters);
+        watch(&mut sampler, &view, &meter, 30 * MS);
+        assert_eq!(sampler.seen().memory_parts, Some((11, 22)));
+        sampler.parts.looked(30 * MS, 30 * MS, 10 * MS);
+        fs::write(root.path().join("memory.stat"), "anon 33\nfile 44\n").unwrap();
+        sampler.close(&view.counters);
+        assert_eq!(sampler.seen().memory_parts, Some((11, 22)), "not higher");
+        set_memory(root.path(), 9 << 20);
+        sampler.close(&view.counters);
+        assert_eq!(sampler.seen().memory_parts, Some((33, 44)));
     }
 
     #[test]
