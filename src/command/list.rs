@@ -9,7 +9,7 @@ use super::{Context, Failure, text};
 use crate::cli::{EngineChoice, List, MessageFormat};
 use crate::event::{Attempt, Event, Sink, SinkError};
 use crate::model::{
-    ByteText, ImageChoice, OutcomeKind, ProfileOrigin, Responses, Test, TestId, escape,
+    ByteText, ImageChoice, OutcomeKind, ProfileOrigin, Responses, Room, Test, TestId, escape,
 };
 use crate::plan::Selection;
 use crate::report::table;
@@ -101,6 +101,8 @@ pub fn listing(setup: &Setup, image: Option<&ImageChoice>) -> Result<Option<Vec<
         responses: Responses::default(),
         classes,
         class_of: vec![0],
+        expected: Vec::new(),
+        room: Room::UNLIMITED,
         command: Box::new(move |_| argv.clone()),
         environment: setup.environment(&[]),
         directory: setup.directory(),

@@ -15,6 +15,7 @@ mod list;
 mod network;
 mod prepare;
 mod run;
+mod schedule;
 mod setup;
 mod shell;
 mod test;

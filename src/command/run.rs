@@ -8,13 +8,13 @@ use super::dry_run::dry_run;
 use super::list::listing;
 use super::network::OwnNetwork;
 use super::prepare::tests;
+use super::schedule::{history, in_order, times, workers};
 use super::setup::Setup;
 use super::{Context, Failure};
 use crate::cli::{Fresh, MessageFormat, Run, parse_env};
-use crate::config::Workers;
 use crate::event::{Event, Sink, SinkError};
 use crate::model::{ByteText, ImageChoice, Test};
-use crate::plan::{Asked, Selection, apart};
+use crate::plan::{Asked, History, Selection, apart};
 use crate::report::{Background, Human, Json, Options};
 use crate::run::{Class, Inbox, Policy, Request, Root, forward_signals, run as run_tests};
 use crate::store::Store;
@@ -61,6 +61,16 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
         setup.engine.as_ref(),
         context,
     )?;
+    // A dry run opens no database, and a run without a record needs none.
+    let history = if arguments.dry_run {
+        History::default()
+    } else {
+        match history(&setup.config) {
+            Err(_) if arguments.no_record => History::default(),
+            history => history?,
+        }
+    };
+    let (tests, estimates) = in_order(tests, &history);
     setup.keep_apart(apart);
     if !setup.plain {
         setup.runtime()?;
@@ -69,7 +79,9 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
     let engine_version = setup.ask_version();
     let explicit = arguments.image.is_some() || setup.config.image.is_some();
     let Classes { classes, class_of } = Classes::of(&setup, &tests, arguments.timeout, explicit)?;
-    let slots = slots(&setup, arguments.workers, &tests, &classes);
+    let asked = arguments.workers.unwrap_or(setup.config.workers);
+    let capacity = workers(asked, &setup.machine, &classes, tests.len());
+    let slots = capacity.workers;
     if arguments.dry_run {
         return dry_run(&setup, &classes);
     }
@@ -124,6 +136,8 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
         responses: setup.apart.responses.clone(),
         classes,
         class_of,
+        expected: times(&estimates),
+        room: capacity.room,
         command: Box::new(move |test| suite::command(&command, &test.id)),
         environment: setup.environment(&extra),
         directory: setup.directory(),
@@ -197,24 +211,4 @@ impl Classes {
         }
         Ok(Classes { classes, class_of })
     }
-}
-
-/// How many workers at once.
-fn slots(setup: &Setup, asked: Option<Workers>, tests: &[Test], classes: &[Class]) -> usize {
-    let count = match asked.unwrap_or(setup.config.workers) {
-        Workers::Count(count) => count,
-        Workers::Auto => {
-            let heaviest = classes
-                .iter()
-                .map(|class| class.given.memory_bytes)
-                .max()
-                .unwrap_or(1);
-            let by_memory = setup.machine.available_memory_bytes / heaviest.max(1);
-            setup
-                .machine
-                .cpus
-                .min(usize::try_from(by_memory).unwrap_or(usize::MAX))
-        }
-    };
-    count.clamp(1, tests.len().max(1))
 }

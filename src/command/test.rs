@@ -19,7 +19,7 @@ use crate::engine::{
     Capabilities, Container, ContainerSpec, Ending, Engine, EngineError, EngineKind, Health, Pipes,
 };
 use crate::event::Sink;
-use crate::model::ImageChoice;
+use crate::model::{ImageChoice, Room};
 use crate::plan::{Selection, responses};
 use crate::report::{Human, Json, Options};
 use crate::run::{Answer, Inbox, Policy, Request, run};
@@ -94,6 +94,8 @@ pub fn test(arguments: &Test, context: &Context) -> Result<u8, Failure> {
             responses,
             classes,
             class_of,
+            expected: Vec::new(),
+            room: Room::UNLIMITED,
             command: Box::new(move |test| suite::command(&command, &test.id)),
             environment,
             directory,

@@ -3,9 +3,11 @@
 mod image;
 mod level;
 mod outcome;
+mod past;
 mod profile;
 mod resources;
 mod response;
+mod room;
 mod series;
 mod statistics;
 mod test;
@@ -20,9 +22,11 @@ pub use outcome::{
     Clock, CrashCause, FailReason, LostCause, NotRunCause, Outcome, OutcomeKind, StopReason,
     Termination, signal_name,
 };
+pub use past::Past;
 pub use profile::{DEFAULT_PROFILE, Limits, Profile, built_in_profiles};
 pub use resources::{Leak, Resources, Source};
 pub use response::{Response, Responses};
+pub use room::Room;
 pub use series::{Sample, Series};
 pub use statistics::{Spread, Statistics, median, median_deviation};
 pub use test::{ProfileOrigin, Test, TestId};

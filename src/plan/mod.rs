@@ -1,6 +1,8 @@
 //! Layer 2: which tests are run, under which profile, in which image and in which order. Pure.
 
 mod apart;
+mod capacity;
+mod estimate;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -12,6 +14,8 @@ use crate::model::{ImageChoice, Profile, ProfileOrigin, Test, TestId, escape};
 use crate::suite::FoundTest;
 
 pub use apart::{Apart, Asked, apart, responses};
+pub use capacity::{Capacity, capacity};
+pub use estimate::{Estimate, History, longest_first};
 
 /// What the command line says about the choice of tests.
 #[derive(Clone, Debug, Default)]
@@ -214,6 +218,11 @@ fn searched(count: usize, config: &Config, selection: &Selection) -> String {
     };
     let include = any_of(&suite.include);
     format!("no file in {places} matches suite.include {include}")
+}
+
+/// Bytes as hexadecimal digits.
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// `'a' or 'b'`.

@@ -86,6 +86,7 @@ impl Machine<'_, '_> {
                 });
             }
         }
+        let took = Duration::from_micros(worker.start_us);
         worker.in_force = InForce::of(&class.given, &hello.attestation);
         self.events.push(Event::WorkerStarted(WorkerStarted {
             worker: number,
@@ -104,7 +105,7 @@ impl Machine<'_, '_> {
                 ),
             }));
         }
-        self.dispatcher.on_ready(number);
+        self.dispatcher.on_ready(number, took);
     }
 
     pub fn on_report(&mut self, number: WorkerNumber, report: Report) {

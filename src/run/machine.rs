@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use super::attempt::Outputs;
 use super::connection::{END_PATIENCE, Mailbox, connect};
-use super::dispatch::{Action, ClassIndex, Dispatcher, TestIndex, WorkerNumber};
+use super::dispatch::{Action, ClassIndex, Dispatcher, TestIndex, Work, WorkerNumber};
 use super::judge::InForce;
 use super::request::{BATCH, Inbox, Message, Request, RunError};
 use crate::engine::{Container, Ending, Engine, EngineError};
 use crate::event::{Event, Notice, RunFinished, Severity, Sink, SinkError};
-use crate::model::Outcome;
+use crate::model::{Outcome, Room};
 use crate::protocol::{Attestation, Job, JobLimits, ToWorker};
 
 /// How often the display learns what runs.
@@ -36,7 +36,7 @@ pub fn run(
             engine,
             scope,
             inbox: inbox.sender(),
-            dispatcher: Dispatcher::new(request.policy, request.class_of.clone()),
+            dispatcher: Dispatcher::new(request.policy, work(request)),
             workers: BTreeMap::new(),
             ending: 0,
             attempts: BTreeMap::new(),
@@ -116,6 +116,16 @@ pub struct Machine<'scope, 'env> {
     pub refused: Option<RunError>,
     /// When deadlines were last looked after.
     pub looked: Instant,
+}
+
+fn work(request: &Request) -> Work {
+    let needs = request.classes.iter().map(|class| Room::of(&class.given));
+    Work {
+        class_of: request.class_of.clone(),
+        expected: request.expected.clone(),
+        needs: needs.collect(),
+        room: request.room,
+    }
 }
 
 /// The system's answer where it has no thread left for this user.

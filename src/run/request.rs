@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::dispatch::{ClassIndex, Policy, WorkerNumber};
 use crate::engine::{Container, ContainerSpec, Ending, EngineError};
 use crate::event::{RunStarted, SinkError};
-use crate::model::{ByteText, Limits, Responses, Test};
+use crate::model::{ByteText, Limits, Responses, Room, Test};
 use crate::protocol::FromWorker;
 
 /// How many messages may wait, and are handled before their results go to disk together. Whoever
@@ -69,6 +69,10 @@ pub struct Request {
     pub classes: Vec<Class>,
     /// Each test's class.
     pub class_of: Vec<ClassIndex>,
+    /// How long each test probably takes; empty where nothing is known of any.
+    pub expected: Vec<Duration>,
+    /// What all workers together may take of the machine.
+    pub room: Room,
     /// Each test's command.
     pub command: Command,
     /// The tests' environment, less what names the test.

@@ -29,3 +29,4 @@ mod odd_input;
 mod redact;
 mod sandbox_edges;
 mod sandbox_faults;
+mod scheduling;

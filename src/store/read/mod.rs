@@ -1,6 +1,7 @@
 //! Reading what was recorded. Every query is bounded, by a run, a test or a number of rows.
 
 mod attempt;
+mod durations;
 mod run;
 
 use std::path::{Path, PathBuf};

@@ -1,5 +1,6 @@
 //! The store as a whole: rows of every event, and what goes wrong while they are written.
 
+mod durations;
 mod fixture;
 mod pressure;
 mod processes;
