@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{ByteText, Leak, Resources, Series, StopReason, Termination, TestId};
 
 /// The version of this contract. It changes whenever a message does.
-pub const PROTOCOL: u32 = 3;
+pub const PROTOCOL: u32 = 4;
 
 /// From the launcher to a worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,6 +25,17 @@ pub enum ToWorker {
     Release {
         /// The job's number.
         seq: u64,
+    },
+    /// The answer to `take-peak`.
+    Peak {
+        /// The job's number.
+        seq: u64,
+        /// The highest memory since the launcher's counter last started anew, in bytes; absent where
+        /// it had not yet.
+        bytes: Option<u64>,
+        /// Where it starts anew now, in bytes: the memory at this moment. Absent where it does not,
+        /// and there is no use in asking again.
+        from: Option<u64>,
     },
     /// Hand back the tests that have not started.
     GiveBack,
@@ -54,6 +65,10 @@ pub struct Job {
     /// Prepare the test and report `held`, then wait for `release` before it is executed.
     #[serde(default, skip_serializing_if = "is_false")]
     pub hold: bool,
+    /// The launcher can probably reset the kernel's counter of this worker's memory peak, so that it
+    /// is worth asking it to.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub resets_peak: bool,
     /// Skip the reset after this test: it exists to prove that the reset is what cleans.
     #[serde(default, skip_serializing_if = "is_false")]
     pub without_reset: bool,
@@ -98,6 +113,12 @@ pub enum FromWorker {
     },
     /// A piece of a test's output, in order within its stream.
     Output(Output),
+    /// A test is over that raised the memory's peak: read the kernel's counter of it, and reset it.
+    /// The worker waits a moment for `peak` before it reports.
+    TakePeak {
+        /// The job's number.
+        seq: u64,
+    },
     /// A test is over and the worker is reset, or could not be.
     Report(Box<Report>),
     /// The last line.
@@ -146,6 +167,9 @@ pub struct Attestation {
     pub seccomp: Option<u32>,
     /// Whether the root filesystem is mounted read-only.
     pub read_only_root: Option<bool>,
+    /// Mounts that can be written, besides the worker's own folders and the kernel's: the project
+    /// among them where it is not read-only.
+    pub writable_mounts: Option<Vec<String>>,
     /// Network interfaces other than loopback.
     pub interfaces: Option<Vec<String>>,
 }
@@ -254,6 +278,7 @@ mod tests {
         let expected = [
             "run",
             "release",
+            "peak",
             "give-back",
             "interrupt",
             "kill",
@@ -262,6 +287,7 @@ mod tests {
             "held",
             "returned",
             "output",
+            "take-peak",
             "report",
             "goodbye",
         ];

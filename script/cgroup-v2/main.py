@@ -14,6 +14,7 @@ from killed import killed
 from outcomes import outcomes
 from places import DOCKER, PODMAN, SANDBOXES
 from runs import CPUS, MIB, PROGRAM, SOURCE, Run, shown
+from spikes import spikes
 from table import command, report
 import table
 
@@ -131,6 +132,7 @@ def isolation_image(place):
 def docker():
     outcomes(DOCKER)
     clamping(DOCKER)
+    spikes(DOCKER)
     pair(DOCKER)
     proof(DOCKER, "host", what="the isolation proof, image host")
     isolation_image(DOCKER)
@@ -143,6 +145,7 @@ def sandbox():
         outcomes(place)
         if place.given:
             clamping(place)
+        spikes(place)
         pair(place)
         killed(place)
         proof(place, "host", what="the proof")
@@ -150,6 +153,7 @@ def sandbox():
 
 
 def podman():
+    spikes(PODMAN)
     proof(PODMAN, "host", what="the proof")
 
 

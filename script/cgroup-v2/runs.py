@@ -22,7 +22,7 @@ PROFILES = {
 }
 LIMITS = {
     "memory", "swap", "cpus", "pids", "open-files", "user", "capabilities", "no-new-privileges",
-    "seccomp", "read-only-root", "network", "pid-namespace",
+    "seccomp", "read-only-root", "read-only-mounts", "network", "pid-namespace",
 }  # fmt: skip
 
 
@@ -128,12 +128,9 @@ class Run:
                     self.expect(f"{name}: {column}", None, row[column])
                 continue
             self.expect(f"{name}: cpu_source", "cgroup", row["cpu_source"])
-            peak = "memory_peak_bytes"
-            if row[peak] is None:
-                peak = "memory_peak_bound_bytes"
-            else:
-                self.expect(f"{name}: memory_peak_source", "cgroup", row["memory_peak_source"])
-            for column in ("wall_us", "cpu_us", "memory_start_bytes", peak):
+            sampled = row["memory_peak_source"] == "sampled"
+            self.expect(f"{name}: memory_peak_bound_bytes", sampled, row["memory_peak_bound_bytes"] is not None)
+            for column in ("wall_us", "cpu_us", "memory_start_bytes", "memory_peak_bytes"):
                 self.holds(f"{name}: {column} is {row[column]}", (row[column] or 0) > 0)
             for column in ("throttled_us", "oom_kills", "pids_limit_hits"):
                 self.holds(f"{name}: {column} was not measured", row[column] is not None)

@@ -1,8 +1,12 @@
 //! Layer 5: what can be typed, as clap types, and the texts that follow from them. Parsing touches
 //! nothing outside.
 
+mod db;
 mod image;
+mod look;
+mod report;
 mod text;
+mod top;
 mod usage;
 
 use std::ffi::OsString;
@@ -16,8 +20,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::config::Workers;
 use crate::model::{ByteText, ImageChoice, Level, Network, parse_duration};
 
+pub use db::{DbCommand, DbPrune, Export};
 pub use image::{ImageCommand, ImageImport, ImageList, ImageRemove};
+pub use look::{Compare, Fit, Show};
+pub use report::Report;
 pub use text::{completions, man};
+pub use top::{History, Top};
 pub use usage::{Refused, parse};
 
 /// Runs any project's test suite inside hardened containers.
@@ -51,20 +59,53 @@ pub enum Command {
     Build(Build),
     /// Run tests, each under its profile, in hardened containers
     #[command(
-        after_help = "Examples:\n  docker-test run\n  docker-test run test/unit --workers 4 --fail-fast\n  docker-test run --filter login --profile slow"
+        after_help = "Examples:\n  docker-test run\n  docker-test run test/unit --workers 4 --fail-fast\n  docker-test run --filter login --profile slow\n  docker-test run --html report.html"
     )]
     Run(Run),
     /// Run tests in the full image, with compilers, debuggers and QEMU
     #[command(after_help = "Example:\n  docker-test run-full test/emulated")]
     RunFull(Run),
+    /// Write a recorded run as one page for a browser
+    #[command(
+        after_help = "Examples:\n  docker-test report -o report.html\n  docker-test report 3f9c -o - > report.html"
+    )]
+    Report(Report),
     /// List the tests with their profiles and images
     #[command(after_help = "Example:\n  docker-test list test/unit")]
     List(List),
+    /// Show a recorded run, or a test of it
+    #[command(
+        after_help = "Examples:\n  docker-test show\n  docker-test show login_test\n  docker-test show 9dd4 test/login_test.sh"
+    )]
+    Show(Show),
+    /// Say what changed between two recorded runs, beyond noise
+    #[command(
+        after_help = "Examples:\n  docker-test compare\n  docker-test compare 9dd4 last --fail-on-regression"
+    )]
+    Compare(Compare),
+    /// Print a diff of the config that gives each test the smallest safe profile
+    #[command(
+        after_help = "Examples:\n  docker-test fit\n  docker-test fit | patch -p0\n  docker-test fit --check"
+    )]
+    Fit(Fit),
     /// Open a shell with a test's own mounts, limits and system calls
     #[command(
         after_help = "Examples:\n  docker-test shell\n  docker-test shell --test test/login_test.sh\n  docker-test shell -- ls -l /work"
     )]
     Shell(Shell),
+    /// Show the tests with the highest figures of the last days
+    Top(Top),
+    /// Show a test's figures over its last runs
+    History(History),
+    /// Write out what was recorded of attempts, as CSV or JSON
+    Export(Export),
+    /// Look after the results database
+    #[command(after_help = "Example:\n  docker-test db prune --keep-days 60")]
+    Db {
+        /// What to do.
+        #[command(subcommand)]
+        command: DbCommand,
+    },
     /// Check this machine: engine, resources, images, config
     #[command(after_help = "Example:\n  docker-test doctor")]
     Doctor,
@@ -192,6 +233,9 @@ pub struct Run {
     /// Keep no record of this run
     #[arg(long)]
     pub no_record: bool,
+    /// Write the run as one page for a browser to this file, at its end
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["no_record", "dry_run"])]
+    pub html: Option<PathBuf>,
     /// For this program's own tests: hold the first N tests and let them go together
     #[arg(long, hide = true, default_value_t = 0, value_name = "N")]
     pub hold: usize,

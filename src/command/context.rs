@@ -1,14 +1,17 @@
 //! What a command knows of its surroundings: the one place that reads the process's environment.
 
 use std::ffi::OsString;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
 use super::Failure;
 use crate::cli::When;
 use crate::engine::{ImageStore, Owner};
 use crate::host;
-use crate::report::{self, ColorChoice, Environment, Paint, Terminals};
+use crate::report::{self, Canvas, ColorChoice, Environment, Paint, Terminals};
+
+/// The width of what is no terminal, in characters.
+const WIDTH: usize = 80;
 
 /// The surroundings.
 pub struct Context {
@@ -42,10 +45,34 @@ impl Context {
         Paint::new(self.environment.colors(self.color, self.terminals.stdout))
     }
 
+    /// What stdout can show.
+    pub fn canvas(&self) -> Canvas {
+        let found = terminal_size::terminal_size_of(std::io::stdout());
+        Canvas {
+            paint: self.stdout(),
+            width: found.map_or(WIDTH, |(width, _)| usize::from(width.0)),
+            unicode: self.environment.draws(self.color),
+        }
+    }
+
+    /// How stderr is painted.
+    pub fn stderr(&self) -> Paint {
+        Paint::new(self.environment.colors(self.color, self.terminals.stderr))
+    }
+
+    /// Writes lines to stderr, which are safe to print. One that cannot be written changes nothing.
+    pub fn tell(&self, lines: &str) {
+        let _ = std::io::stderr().write_all(lines.as_bytes());
+    }
+
+    /// Says something on stderr that is no error.
+    pub fn note(&self, message: &str) {
+        self.tell(&report::note(message));
+    }
+
     /// Prints an error to stderr.
     pub fn complain(&self, message: &str) {
-        let paint = Paint::new(self.environment.colors(self.color, self.terminals.stderr));
-        report::error(&mut std::io::stderr(), paint, message);
+        report::error(&mut std::io::stderr(), self.stderr(), message);
     }
 
     /// The working directory.

@@ -128,3 +128,12 @@ impl From<RunError> for Failure {
         }
     }
 }
+
+impl From<crate::event::SinkError> for Failure {
+    fn from(error: crate::event::SinkError) -> Self {
+        Failure {
+            exit: Exit::Results,
+            message: error.to_string(),
+        }
+    }
+}

@@ -6,20 +6,29 @@ mod apart;
 mod build;
 mod choose;
 mod clean;
+mod compare;
 mod context;
+mod db;
 mod doctor;
 mod dry_run;
 mod exit;
+mod export;
+mod fit;
+mod history;
 mod image;
 mod list;
 mod network;
 mod prepare;
+mod recorded;
+mod report;
 mod run;
 mod schedule;
 mod setup;
 mod shell;
+mod show;
 mod test;
 mod text;
+mod top;
 mod worker;
 
 use crate::cli::{self, Command, Refused, When};
@@ -87,8 +96,16 @@ fn execute(command: Command, context: &Context) -> Result<u8, Failure> {
                 .get_or_insert(crate::model::ImageChoice::Full);
             run::run(&arguments, context)
         }
+        Command::Report(arguments) => report::report(&arguments, context),
         Command::List(arguments) => list::list(&arguments, context),
+        Command::Show(arguments) => show::show(&arguments, context),
+        Command::Compare(arguments) => compare::compare(&arguments, context),
+        Command::Fit(arguments) => fit::fit(&arguments, context),
         Command::Shell(arguments) => shell::shell(&arguments, context),
+        Command::Top(arguments) => top::top(&arguments, context),
+        Command::History(arguments) => history::history(&arguments, context),
+        Command::Export(arguments) => export::export(&arguments, context),
+        Command::Db { command } => db::db(&command, context),
         Command::Doctor => doctor::doctor(context),
         Command::Clean(arguments) => clean::clean(&arguments, context),
         Command::Image { command } => image::image(&command, context),

@@ -8,6 +8,7 @@ use super::dry_run::dry_run;
 use super::list::listing;
 use super::network::OwnNetwork;
 use super::prepare::tests;
+use super::report;
 use super::schedule::{history, in_order, times, workers};
 use super::setup::Setup;
 use super::{Context, Failure};
@@ -15,7 +16,7 @@ use crate::cli::{Fresh, MessageFormat, Run, parse_env};
 use crate::event::{Event, Sink, SinkError};
 use crate::model::{ByteText, ImageChoice, Test};
 use crate::plan::{Asked, History, Selection, apart};
-use crate::report::{Background, Human, Json, Options};
+use crate::report::{Background, Human, Json, Options, Target};
 use crate::run::{Class, Inbox, Policy, Request, Root, forward_signals, run as run_tests};
 use crate::store::Store;
 use crate::suite;
@@ -33,6 +34,7 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
         let value = value.or_else(|| context.variable(name.as_os_str()).map(ByteText::from));
         extra.extend(value.map(|value| (name, value)));
     }
+    let html = html(arguments)?;
     let mut setup = Setup::new(arguments.engine, arguments.without_reset, context)?;
     setup.dry = arguments.dry_run;
     let asked = Asked {
@@ -156,7 +158,23 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
         Failure::engine(format!("signal handlers cannot be installed: {error}"))
     })?;
     let finished = run_tests(&request, setup.engine.as_ref(), &inbox, &mut sinks)?;
+    // What is left to print is printed, and the record closed.
+    drop(sinks);
+    if let Some(target) = html {
+        report::write(&setup.config.results_path(), &setup.run, &target)?;
+    }
     Ok(finished.exit_status)
+}
+
+/// Where the page is to be written: known to be good before a test is run.
+fn html(arguments: &Run) -> Result<Option<Target>, Failure> {
+    match &arguments.html {
+        Some(path) if path.as_os_str() == "-" => Err(Failure::usage(
+            "invalid value '-' for '--html <FILE>': stdout has the run's own report\nhint: docker-test report -o - writes the page there",
+        )),
+        Some(path) => Ok(Some(Target::new(path)?)),
+        None => Ok(None),
+    }
 }
 
 /// The record first, then the report: what is shown is on disk.

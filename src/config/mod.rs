@@ -4,6 +4,7 @@
 //! names the file, the line, what is wrong and the accepted form. `doc/configuration.md` is the
 //! reference of the keys; to add one, add it to `read` or `profile` and there.
 
+mod edit;
 mod nearest;
 mod pattern;
 mod profile;
@@ -19,8 +20,9 @@ use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-pub use nearest::suggestion;
-pub use pattern::Patterns;
+pub use edit::{Edit, add_rules};
+pub use nearest::{near, suggestion};
+pub use pattern::{Patterns, literal};
 pub use template::{Piece, Placeholder, pieces};
 
 use crate::model::{

@@ -53,6 +53,11 @@ impl Patterns {
     }
 }
 
+/// A pattern that matches this path alone.
+pub fn literal(path: &str) -> String {
+    globset::escape(&path.replace('\\', "\\\\"))
+}
+
 fn compile(pattern: &str, literal_separator: bool) -> Result<Glob, String> {
     let refuse = |why: &str| {
         format!(
@@ -136,6 +141,16 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_literal_matches_itself_alone(
+            path in "[ab*?\\[\\]{},!\\\\/\u{e9}\n-]{1,20}",
+            other in "[ab*?\\[\\]{},!\\\\/\u{e9}\n-]{1,20}",
+        ) {
+            let patterns = Patterns::new(&[literal(&path)]).unwrap();
+            prop_assert!(patterns.matches(&path));
+            prop_assert_eq!(patterns.matches(&other), path == other);
+        }
+
         #[test]
         fn no_pattern_panics(pattern in "[a*?\\[\\]{},!\\\\/\u{e9}\n-]{0,40}", path: Vec<u8>) {
             if let Ok(patterns) = Patterns::new(&[pattern]) {

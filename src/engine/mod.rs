@@ -6,10 +6,12 @@
 
 mod build;
 mod call;
+mod cgroupfs;
 mod docker;
 mod host_image;
 mod host_process;
 mod image_store;
+mod peak;
 mod sandbox;
 mod seccomp;
 mod spec;
@@ -24,6 +26,7 @@ pub use docker::Docker;
 pub use host_image::{host_binds, reference as host_reference};
 pub use host_process::HostProcess;
 pub use image_store::{ImageStore, ImageStoreError, StoredImage};
+pub use peak::PeakCounter;
 pub use sandbox::{MONITOR, Requirement, Sandbox, monitor};
 pub use spec::{Bind, ContainerSpec, Hardening, Owner, SeccompProfile, Tmpfs};
 
@@ -332,6 +335,13 @@ pub trait Container: Send {
     /// Waits until it has ended, and says how; kills it first where that takes longer than
     /// `patience`.
     fn wait(&mut self, patience: Duration) -> Ending;
+
+    /// The kernel's counter of its memory peak, where we may have a hold on it: on this machine, with
+    /// the right to write there. Nothing is looked for before it is used. Once, and of a container
+    /// that runs.
+    fn peak(&mut self) -> Option<PeakCounter> {
+        None
+    }
 
     /// What was said on its stderr, once it has ended: one line, escaped; empty where nothing was,
     /// or where it went straight to ours.

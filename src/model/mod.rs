@@ -1,5 +1,6 @@
 //! Layer 0: the nouns that every other module speaks in. No I/O.
 
+mod figure;
 mod image;
 mod level;
 mod outcome;
@@ -12,10 +13,12 @@ mod series;
 mod statistics;
 mod test;
 mod text;
+mod trend;
 mod units;
 mod verdict;
 mod violation;
 
+pub use figure::Figure;
 pub use image::ImageChoice;
 pub use level::{Level, Network};
 pub use outcome::{
@@ -31,6 +34,7 @@ pub use series::{Sample, Series};
 pub use statistics::{Spread, Statistics, median, median_deviation};
 pub use test::{ProfileOrigin, Test, TestId};
 pub use text::{ByteText, escape};
-pub use units::{format_bytes, format_duration, parse_bytes, parse_duration};
+pub use trend::{Direction, Trend};
+pub use units::{format_bytes, format_duration, format_time, parse_bytes, parse_duration};
 pub use verdict::{Evidence, classify};
 pub use violation::{TimeoutState, Violation, ViolationKind, ViolationSeverity};

@@ -106,6 +106,15 @@ pub fn format_duration(duration: Duration) -> String {
     }
 }
 
+/// A time in microseconds since 1970 as `2026-11-21 18:22:46`, in UTC.
+pub fn format_time(unix_us: u64) -> String {
+    // humantime ends with the year 9999.
+    let seconds = (unix_us / 1_000_000).min(253_402_300_799);
+    let time = std::time::UNIX_EPOCH + Duration::from_secs(seconds);
+    let text = humantime::format_rfc3339_seconds(time).to_string();
+    text.trim_end_matches('Z').replace('T', " ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,5 +171,12 @@ mod tests {
         assert_eq!(format_duration(Duration::from_micros(400)), "0.4 ms");
         assert_eq!(format_duration(Duration::from_millis(1250)), "1.25 s");
         assert_eq!(format_duration(Duration::from_secs(125)), "2m05s");
+    }
+
+    #[test]
+    fn times_are_utc() {
+        assert_eq!(format_time(0), "1970-01-01 00:00:00");
+        assert_eq!(format_time(1_700_000_000_999_999), "2023-11-14 22:13:20");
+        assert_eq!(format_time(u64::MAX), "9999-12-31 23:59:59");
     }
 }

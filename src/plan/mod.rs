@@ -2,7 +2,10 @@
 
 mod apart;
 mod capacity;
+mod compare;
 mod estimate;
+pub mod fit;
+mod named;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -15,7 +18,9 @@ use crate::suite::FoundTest;
 
 pub use apart::{Apart, Asked, apart, responses};
 pub use capacity::{Capacity, capacity};
+pub use compare::{Change, Direction, Figure, FigureChange, Seen, changes, lone};
 pub use estimate::{Estimate, History, longest_first};
+pub use named::{Named, named};
 
 /// What the command line says about the choice of tests.
 #[derive(Clone, Debug, Default)]

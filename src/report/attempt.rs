@@ -21,10 +21,14 @@ pub struct Around<'a> {
 
 /// `fail exit(1)`: the outcome and its reason.
 pub fn outcome(attempt: &Attempt) -> String {
-    let kind = attempt.outcome.kind().as_str();
-    match &attempt.reason {
-        Some(reason) => format!("{kind} {}", clean::word(reason)),
-        None => kind.to_owned(),
+    words(attempt.outcome.kind().as_str(), attempt.reason.as_deref())
+}
+
+/// The same of words.
+pub fn words(outcome: &str, reason: Option<&str>) -> String {
+    match reason {
+        Some(reason) => format!("{outcome} {}", clean::word(reason)),
+        None => outcome.to_owned(),
     }
 }
 

@@ -46,6 +46,8 @@ pub struct Environment {
     pub ci: bool,
     /// `GITHUB_ACTIONS` is `true`.
     pub github_actions: bool,
+    /// The locale's characters are UTF-8, by the first of `LC_ALL`, `LC_CTYPE` and `LANG` that is set.
+    pub unicode: bool,
 }
 
 impl Environment {
@@ -54,13 +56,24 @@ impl Environment {
         let set = |name: &str, off: &[&str]| {
             variable(name).is_some_and(|value| !off.iter().any(|off| value == *off))
         };
+        let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
+            .iter()
+            .find_map(|name| variable(name).filter(|value| !value.is_empty()));
+        let locale = locale.map(|name| name.to_string_lossy().to_ascii_lowercase());
         Environment {
+            unicode: locale.is_some_and(|name| name.contains("utf-8") || name.contains("utf8")),
             no_color: set("NO_COLOR", &[""]),
             force_color: set("CLICOLOR_FORCE", &["", "0"]),
             dumb: !set("TERM", &["", "dumb"]),
             ci: set("CI", &["", "0", "false"]),
             github_actions: variable("GITHUB_ACTIONS").is_some_and(|value| value == "true"),
         }
+    }
+
+    /// Whether characters are drawn that not every terminal and font has. Who wants no colour wants
+    /// plain text.
+    pub fn draws(&self, choice: ColorChoice) -> bool {
+        self.unicode && choice != ColorChoice::Never
     }
 
     /// Whether a stream is coloured; `is_terminal` says what the stream is.
@@ -166,6 +179,17 @@ mod tests {
         assert!(!environment(&[term]).progress(false));
         assert!(!environment(&[term, ("CI", "true")]).progress(true));
         assert!(!environment(&[("TERM", "dumb")]).progress(true));
+    }
+
+    #[test]
+    fn drawing_needs_a_locale_that_has_the_characters() {
+        let draws = |variables: &[(&str, &str)]| environment(variables).draws(ColorChoice::Auto);
+        assert!(draws(&[("LANG", "de_DE.UTF-8")]));
+        assert!(draws(&[("LC_ALL", "C.utf8"), ("LANG", "C")]));
+        assert!(draws(&[("LC_ALL", ""), ("LC_CTYPE", "C.UTF-8")]));
+        assert!(!draws(&[("LC_ALL", "C"), ("LANG", "C.UTF-8")]));
+        assert!(!draws(&[]));
+        assert!(!environment(&[("LANG", "C.UTF-8")]).draws(ColorChoice::Never));
     }
 
     #[test]

@@ -193,6 +193,7 @@ pub fn worker_started(limits: Vec<LimitCheck>) -> Event {
             no_new_privileges: Some(true),
             seccomp: Some(2),
             read_only_root: Some(true),
+            writable_mounts: Some(Vec::new()),
             interfaces: Some(Vec::new()),
         },
         limits,

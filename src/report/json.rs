@@ -2,6 +2,8 @@
 
 use std::io::Write;
 
+use serde::Serialize;
+
 use crate::event::{Event, Sink, SinkError};
 use crate::model::escape;
 
@@ -30,10 +32,13 @@ impl Sink for Json {
     }
 }
 
-/// The event's line, with its line feed.
-fn line(event: &Event) -> Result<String, SinkError> {
-    let json = serde_json::to_string(event)
-        .map_err(|error| SinkError(format!("cannot write an event as JSON: {error}")))?;
+/// A value's line, with its line feed.
+///
+/// # Errors
+/// It has no JSON.
+pub fn line(value: &impl Serialize) -> Result<String, SinkError> {
+    let json = serde_json::to_string(value)
+        .map_err(|error| SinkError(format!("cannot write JSON: {error}")))?;
     let mut line = harmless(&json);
     line.push('\n');
     Ok(line)

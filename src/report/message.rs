@@ -30,6 +30,12 @@ pub fn check(paint: Paint, state: Check, found: &str, fix: Option<&str>) -> Stri
     out
 }
 
+/// `note: ` and the message, whose further lines stay as they are.
+pub fn note(message: &str) -> String {
+    let lines = message.lines().map(clean::word).collect::<Vec<_>>();
+    format!("note: {}\n", lines.join("\n"))
+}
+
 /// Writes `error: ` and the message, whose further lines (`hint: …`) stay as they are. A stderr
 /// that cannot be written is nothing that could be reported anywhere.
 pub fn error(stderr: &mut dyn Write, paint: Paint, message: &str) {

@@ -132,7 +132,7 @@ impl<T, const MAX: usize> Bounded<T, MAX> {
         self.kept.len() as u64 + self.more
     }
 
-    fn push(&mut self, make: impl FnOnce() -> T) {
+    pub(super) fn push(&mut self, make: impl FnOnce() -> T) {
         if self.kept.len() < MAX {
             self.kept.push(make());
         } else {
@@ -155,7 +155,7 @@ impl<K, V> Default for Top<K, V> {
 }
 
 impl<K: Ord, V> Top<K, V> {
-    fn push(&mut self, figure: K, value: V, test: &TestId) {
+    pub(super) fn push(&mut self, figure: K, value: V, test: &TestId) {
         let at = self.kept.partition_point(|(kept, ..)| *kept >= figure);
         if at < TOP {
             self.kept.truncate(TOP - 1);

@@ -31,6 +31,7 @@ impl Machine<'_, '_> {
                     worker.outputs.take(output);
                 }
             }
+            FromWorker::TakePeak { seq } => self.take_peak(number, seq),
             FromWorker::Report(report) => self.on_report(number, *report),
             FromWorker::Goodbye(_) => {
                 if let Some(worker) = self.workers.get_mut(&number) {
@@ -53,6 +54,7 @@ impl Machine<'_, '_> {
             return;
         }
         worker.hello = true;
+        worker.peak = worker.container.as_mut().and_then(|own| own.peak());
         worker.start_us = worker.since.elapsed().as_micros() as u64;
         let mut weaker = None;
         let class = &self.request.classes[worker.class];

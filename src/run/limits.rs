@@ -117,6 +117,23 @@ pub fn check_limits(
             format!("{}", found.read_only_root.unwrap_or(false)),
         ),
         check(
+            "read-only-mounts",
+            yes(found.writable_mounts.as_ref().is_some_and(Vec::is_empty)),
+            found.writable_mounts.as_ref().map_or_else(
+                || "unknown".into(),
+                |all| {
+                    format!(
+                        "writable: {}",
+                        if all.is_empty() {
+                            "none".into()
+                        } else {
+                            all.join(" ")
+                        }
+                    )
+                },
+            ),
+        ),
+        check(
             "network",
             // Where there is to be one, its absence does not hold either.
             yes(found
@@ -158,6 +175,7 @@ mod tests {
             no_new_privileges: Some(true),
             seccomp: Some(2),
             read_only_root: Some(true),
+            writable_mounts: Some(Vec::new()),
             interfaces: Some(Vec::new()),
         }
     }
@@ -233,10 +251,11 @@ mod tests {
             memory_bytes: None,
             swap_bytes: Some(1 << 20),
             bounding_set: Some(1),
+            writable_mounts: Some(vec!["/work".into()]),
             ..attested(limits)
         };
-        let expected =
-            ["memory", "swap", "capabilities"].map(|limit| (limit, LimitState::Unenforced));
+        let expected = ["memory", "swap", "capabilities", "read-only-mounts"]
+            .map(|limit| (limit, LimitState::Unenforced));
         assert_eq!(states(limits, limits, &found), expected);
     }
 }

@@ -10,7 +10,7 @@ use super::connection::{END_PATIENCE, Mailbox, connect};
 use super::dispatch::{Action, ClassIndex, Dispatcher, TestIndex, Work, WorkerNumber};
 use super::judge::InForce;
 use super::request::{BATCH, Inbox, Message, Request, RunError};
-use crate::engine::{Container, Ending, Engine, EngineError};
+use crate::engine::{Container, Ending, Engine, EngineError, PeakCounter};
 use crate::event::{Event, Notice, RunFinished, Severity, Sink, SinkError};
 use crate::model::{Outcome, Room};
 use crate::protocol::{Attestation, Job, JobLimits, ToWorker};
@@ -74,6 +74,8 @@ pub struct Connection {
     pub start_us: u64,
     pub stdin: Mailbox,
     pub container: Option<Box<dyn Container>>,
+    /// The kernel's counter of its memory peak, where we may have a hold on it.
+    pub peak: Option<PeakCounter>,
     pub hello: bool,
     pub goodbye: bool,
     /// Limits that count against each of its tests.
@@ -280,6 +282,7 @@ impl Machine<'_, '_> {
                 start_us: 0,
                 stdin: Mailbox::default(),
                 container: None,
+                peak: None,
                 hello: false,
                 goodbye: false,
                 limit_failures: 0,
@@ -353,6 +356,7 @@ impl Machine<'_, '_> {
                 nice: limits.nice,
             },
             hold,
+            resets_peak: self.has_peak(number),
             without_reset: self.request.without_reset,
         }
     }

@@ -12,6 +12,7 @@ mod interrupt;
 mod judge;
 mod limits;
 mod machine;
+mod peak;
 mod request;
 mod rules;
 mod spec;

@@ -33,6 +33,7 @@ mod error;
 mod header;
 mod location;
 mod migrations;
+mod prune;
 mod read;
 mod remove;
 mod series;
@@ -47,11 +48,15 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::event::{Event, Sink, SinkError};
-use crate::model::ByteText;
+use crate::model::{ByteText, Figure};
 
 pub use error::StoreError;
 use migrations::{APPLICATION_ID, MIGRATIONS, migrate};
-pub use read::{Reader, StoredAttempt, StoredOutput, StoredRun, StoredViolation, StoredWorker};
+pub use prune::Pruned;
+pub use read::{
+    Cell, PastAttempt, Reader, StoredAttempt, StoredOutput, StoredRun, StoredViolation,
+    StoredWorker, TestsNamed, TopTest, Where,
+};
 pub use remove::remove;
 
 /// How long another launcher's lock is waited for. Its batches take milliseconds.
@@ -59,6 +64,21 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long SQLite itself waits before we look at the clock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How many tests a run's `peaks` have of each figure.
+const PEAKS: usize = 64;
+
+/// An attempt's figure in the words of SQL; `None` for what is not in its row.
+fn figure_sql(figure: Figure) -> Option<&'static str> {
+    match figure {
+        Figure::Memory => Some("memory_peak_bytes"),
+        Figure::Cpu => Some("cpu_us"),
+        Figure::Wall => Some("wall_us"),
+        Figure::Files => Some("open_files_max"),
+        Figure::Threads => Some("coalesce(pids_peak, threads_max)"),
+        Figure::Violations => None,
+    }
+}
 
 /// The results database, open for writing.
 #[derive(Debug)]
@@ -98,6 +118,18 @@ impl Store {
             patience: PATIENCE,
             run: None,
         })
+    }
+
+    /// The same of a database that is there; `None` where nothing was ever recorded.
+    ///
+    /// # Errors
+    /// As of [`Store::open`].
+    pub fn existing(results: &Path) -> Result<Option<Store>, StoreError> {
+        if location::is_there(results) {
+            Store::open(results).map(Some)
+        } else {
+            Ok(None)
+        }
     }
 
     /// Where the database is, without symbolic links.
@@ -191,6 +223,9 @@ fn identify(connection: &Connection, path: &Path) -> Result<(), StoreError> {
 }
 
 fn set_up(connection: &Connection) -> rusqlite::Result<()> {
+    // Of a new database, before its first page: what `db prune` frees can be given back in small
+    // steps, beside a running launcher.
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "foreign_keys", true)?;

@@ -2,6 +2,10 @@
 -- an older version.
 ALTER TABLE runs ADD COLUMN machine TEXT;
 ALTER TABLE runs ADD COLUMN profiles TEXT;      -- JSON: {name: limits}
+-- Whether `peaks` has the run's; NULL: look at its attempts.
+ALTER TABLE runs ADD COLUMN ranked INTEGER CHECK (ranked IN (0, 1));
+
+CREATE INDEX runs_by_start ON runs (started_unix_us);
 
 ALTER TABLE attempts ADD COLUMN timeout_state TEXT;          -- busy, starved, idle
 ALTER TABLE attempts ADD COLUMN cpu_user_us INTEGER;
@@ -64,4 +68,15 @@ CREATE TABLE series (
     data     BLOB NOT NULL,                     -- see doc/database.md
     PRIMARY KEY (run, test, attempt),
     FOREIGN KEY (run, test, attempt) REFERENCES attempts ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+
+-- The tests with the highest figures of a run, written at its end: what is highest over many runs is
+-- among the highest of one of them. An index for each figure would cost every attempt its writing.
+CREATE TABLE peaks (
+    run      TEXT NOT NULL REFERENCES runs ON DELETE CASCADE,
+    figure   TEXT NOT NULL,                     -- memory, cpu, wall, files, threads
+    place    INTEGER NOT NULL,                  -- from 1: the highest
+    test     INTEGER NOT NULL REFERENCES tests,
+    highest  REAL NOT NULL,                     -- of its attempts in the run, in the figure's unit
+    PRIMARY KEY (run, figure, place)
 ) STRICT, WITHOUT ROWID;

@@ -1,6 +1,7 @@
 //! From events to rows. Each function is one kind of event, inside the caller's transaction.
 
 mod attempt;
+mod peaks;
 
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -114,7 +115,8 @@ fn run_finished(
 ) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
-            "UPDATE runs SET wall_us = ?2, engine_version = ?3, interrupted = ?4, exit_status = ?5
+            "UPDATE runs SET wall_us = ?2, engine_version = ?3, interrupted = ?4, exit_status = ?5,
+                             ranked = 1
              WHERE run = ?1",
         )?
         .execute(params![
@@ -124,7 +126,7 @@ fn run_finished(
             finished.interrupted,
             finished.exit_status,
         ])?;
-    Ok(())
+    peaks::keep(connection, run)
 }
 
 /// The number that stands for a test in every other table.

@@ -1,20 +1,26 @@
 //! Reads back from inside what holds for this worker.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::sys::resource::{Resource, getrlimit};
 use nix::unistd::{getgid, getpid, getuid};
 
+use super::Place;
 use super::cgroup::{NO_LIMIT, version};
 use crate::protocol::Attestation;
 
-/// Reads everything back. `sealed`: the cgroup files are this worker's own.
-pub fn attest(sealed: bool) -> Attestation {
+/// What the kernel keeps in folders of its own, and every container has.
+const KERNELS: [&str; 3] = ["/dev", "/proc", "/sys"];
+
+/// Reads everything back. In a sealed place the cgroup files are this worker's own.
+pub fn attest(place: &Place) -> Attestation {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let hex =
         |key| status_field(&status, key).and_then(|value| u64::from_str_radix(value, 16).ok());
     let number = |key| status_field(&status, key).and_then(|value| value.parse::<u32>().ok());
+    let mounts = fs::read_to_string("/proc/self/mountinfo").ok();
     let mut attestation = Attestation {
         pid: getpid().as_raw().unsigned_abs(),
         uid: getuid().as_raw(),
@@ -26,15 +32,16 @@ pub fn attest(sealed: bool) -> Attestation {
         bounding_set: hex("CapBnd"),
         no_new_privileges: number("NoNewPrivs").map(|value| value == 1),
         seccomp: number("Seccomp"),
-        read_only_root: fs::read_to_string("/proc/self/mountinfo")
-            .ok()
-            .and_then(|text| root_read_only(&text)),
+        read_only_root: mounts.as_deref().and_then(root_read_only),
+        writable_mounts: mounts
+            .as_deref()
+            .map(|text| writable_mounts(text, &place.own)),
         interfaces: fs::read_to_string("/proc/self/net/dev")
             .ok()
             .map(|text| interfaces(&text)),
         ..Attestation::default()
     };
-    if sealed {
+    if place.sealed {
         read_cgroup(Path::new("/sys/fs/cgroup"), &mut attestation);
         if attestation.pids.is_none() && in_own_user_namespace() {
             // There this limit counts the processes of this container alone.
@@ -119,6 +126,30 @@ fn root_read_only(mountinfo: &str) -> Option<bool> {
     )
 }
 
+/// From /proc/self/mountinfo: where something can be written that is neither `own` nor the kernel's.
+/// The root itself has a word of its own.
+fn writable_mounts(mountinfo: &str, own: &[PathBuf]) -> Vec<String> {
+    let mut places: BTreeMap<&str, bool> = BTreeMap::new();
+    for line in mountinfo.lines() {
+        let mut fields = line.split(' ').skip(4);
+        if let (Some(place), Some(options)) = (fields.next(), fields.next()) {
+            // The last one mounted at a place covers the others.
+            places.insert(place, options.split(',').any(|option| option == "rw"));
+        }
+    }
+    let is_known = |place: &str| {
+        let place = Path::new(place);
+        place == Path::new("/")
+            || own.iter().any(|own| own == place)
+            || KERNELS.iter().any(|kernel| place.starts_with(kernel))
+    };
+    places
+        .into_iter()
+        .filter(|(place, writable)| *writable && !is_known(place))
+        .map(|(place, _)| place.to_owned())
+        .collect()
+}
+
 /// From /proc/net/dev: the interfaces other than loopback.
 fn interfaces(dev: &str) -> Vec<String> {
     dev.lines()
@@ -131,6 +162,21 @@ fn interfaces(dev: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_writable_project_is_found_and_what_is_covered_is_not() {
+        let mounts = "1 0 0:1 / / rw,relatime - overlay x rw\n\
+            2 1 0:2 / /tmp rw,nosuid - tmpfs t rw\n\
+            3 1 0:3 / /dev/shm rw - tmpfs t rw\n\
+            4 1 8:1 /p /work rw,relatime shared:1 - ext4 d rw\n\
+            5 1 8:1 /q /data rw,relatime - ext4 d rw\n\
+            6 1 8:1 /q /data ro,relatime - ext4 d rw\n\
+            7 1 8:1 /e /etc/hosts ro,relatime - ext4 d rw\n\
+            8 1 8:1 /e /tmp/more rw - ext4 d rw\n";
+        let own = [PathBuf::from("/tmp")];
+        assert_eq!(writable_mounts(mounts, &own), ["/tmp/more", "/work"]);
+        assert_eq!(writable_mounts("", &own), [""; 0]);
+    }
 
     #[test]
     fn parsers() {

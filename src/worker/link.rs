@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use super::peak::Taken;
 use crate::protocol::{FromWorker, Job, ToWorker, encode};
 
 /// How long a message may wait for company.
@@ -47,9 +48,12 @@ pub struct Link {
     partial: Vec<u8>,
     jobs: VecDeque<Box<Job>>,
     released: Vec<u64>,
+    taken: Option<(u64, Taken)>,
     finish: bool,
     halt: Option<Halt>,
     unsent: Vec<u8>,
+    /// The first of the unsent lines is sent in part.
+    begun: bool,
     oldest: Option<Instant>,
 }
 
@@ -73,9 +77,11 @@ impl Link {
             partial: Vec::new(),
             jobs: VecDeque::new(),
             released: Vec::new(),
+            taken: None,
             finish: false,
             halt: None,
             unsent: Vec::new(),
+            begun: false,
             oldest: None,
         })
     }
@@ -142,6 +148,9 @@ impl Link {
             match message {
                 ToWorker::Run(job) => self.jobs.push_back(job),
                 ToWorker::Release { seq } => self.released.push(seq),
+                ToWorker::Peak { seq, bytes, from } => {
+                    self.taken = Some((seq, Taken { bytes, from }));
+                }
                 ToWorker::Finish => self.finish = true,
                 ToWorker::GiveBack => {
                     let seqs = self.jobs.drain(..).map(|job| job.seq).collect();
@@ -171,6 +180,12 @@ impl Link {
         self.released.contains(&seq)
     }
 
+    /// The launcher's answer to the `take-peak` of this number, once it is there.
+    pub fn taken(&self, seq: u64) -> Option<Taken> {
+        let (of, taken) = self.taken?;
+        (of == seq).then_some(taken)
+    }
+
     /// What is next, if that is known yet.
     pub fn next(&mut self) -> Option<Next> {
         match self.halt {
@@ -187,6 +202,21 @@ impl Link {
     pub fn send(&mut self, message: &FromWorker) {
         self.unsent.extend_from_slice(&encode(message));
         self.oldest.get_or_insert_with(Instant::now);
+    }
+
+    /// Sends a message before those that wait, which stay: whoever waits for its answer does not
+    /// wait for what the launcher does with them.
+    pub fn send_ahead(&mut self, message: &FromWorker) {
+        if self.begun {
+            self.send(message);
+            return self.write();
+        }
+        let waiting = std::mem::take(&mut self.unsent);
+        let since = self.oldest;
+        self.send(message);
+        self.write();
+        self.unsent.extend(waiting);
+        self.oldest = since.or(self.oldest);
     }
 
     /// Sends what is due, as far as there is room. With much unsent it waits for room: a launcher
@@ -236,7 +266,80 @@ impl Link {
                 }
             }
         }
+        if let Some(last) = sent.checked_sub(1) {
+            self.begun = self.unsent[last] != b'\n';
+        }
         self.unsent.drain(..sent);
         self.oldest = (!self.unsent.is_empty()).then(Instant::now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link() -> (Link, std::io::PipeWriter, std::io::PipeReader) {
+        let (input, launcher) = std::io::pipe().unwrap();
+        let (from_worker, output) = std::io::pipe().unwrap();
+        let link = Link::new(input.into(), output.into()).unwrap();
+        (link, launcher, from_worker)
+    }
+
+    #[test]
+    fn what_somebody_waits_for_overtakes_what_waits() {
+        let (mut link, _launcher, from_worker) = link();
+        link.send(&FromWorker::Held { seq: 1 });
+        link.send_ahead(&FromWorker::TakePeak { seq: 2 });
+        assert!(link.due().is_some_and(|due| due > Instant::now()));
+        link.flush().unwrap();
+        drop(link);
+        let lines = std::io::read_to_string(from_worker).unwrap();
+        let expected = "{\"type\":\"take-peak\",\"seq\":2}\n{\"type\":\"held\",\"seq\":1}\n";
+        assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn no_line_is_cut_by_another() {
+        let (mut link, _launcher, mut from_worker) = link();
+        let seqs: Vec<u64> = (0..30_000).collect();
+        // More than a pipe holds.
+        link.send(&FromWorker::Returned { seqs });
+        link.write();
+        link.send_ahead(&FromWorker::TakePeak { seq: 1 });
+        link.send_ahead(&FromWorker::TakePeak { seq: 2 });
+        let reader = std::thread::spawn(move || {
+            let mut text = String::new();
+            from_worker.read_to_string(&mut text).map(|_| text)
+        });
+        link.flush().unwrap();
+        drop(link);
+        let text = reader.join().unwrap().unwrap();
+        let kinds: Vec<FromWorker> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        assert!(matches!(
+            kinds[..],
+            [
+                FromWorker::Returned { .. },
+                FromWorker::TakePeak { seq: 1 },
+                FromWorker::TakePeak { seq: 2 }
+            ]
+        ));
+    }
+
+    #[test]
+    fn an_answer_is_of_the_number_that_asked() {
+        use std::io::Write;
+        let (mut link, mut launcher, _from_worker) = link();
+        let line = "{\"type\":\"peak\",\"seq\":7,\"bytes\":null,\"from\":5}\n";
+        launcher.write_all(line.as_bytes()).unwrap();
+        link.receive().unwrap();
+        assert_eq!(link.taken(6), None);
+        let taken = Taken {
+            bytes: None,
+            from: Some(5),
+        };
+        assert_eq!(link.taken(7), Some(taken));
     }
 }

@@ -12,15 +12,21 @@
 //!   locks, and what it makes dumpable is not so any more when the test begins.
 
 mod attest;
+mod barrier;
 mod capture;
 mod cgroup;
+mod figures;
 mod link;
 mod meter;
+mod peak;
 mod process;
 mod reset;
+mod sampler;
 mod signals;
 mod spawn;
+mod stat;
 mod supervise;
+mod watch;
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -65,7 +71,7 @@ pub fn serve(input: OwnedFd, output: OwnedFd, place: &Place) -> Result<(), Strin
     link.send(&FromWorker::Hello(Box::new(Hello {
         protocol: PROTOCOL,
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        attestation: attest::attest(place.sealed),
+        attestation: attest::attest(place),
     })));
     let mut tests = 0;
     loop {

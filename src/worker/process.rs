@@ -1,6 +1,7 @@
 //! The processes of a test: signalling, reaping and naming them.
 
 use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -9,7 +10,11 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::{Pid, SysconfVar, getpid, sysconf};
 
+use super::stat::Stat;
 use crate::model::{ByteText, Termination};
+
+/// Where the kernel shows processes.
+pub const PROC: &str = "/proc";
 
 /// How far our authority over processes goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,8 +57,8 @@ impl Reach {
                 let _ = kill(Pid::from_raw(-1), signal);
             }
             Reach::Descendants => {
-                for pid in descendants(getpid()) {
-                    let _ = kill(pid, signal);
+                for (pid, _) in self.processes(Path::new(PROC)) {
+                    let _ = kill(Pid::from_raw(pid), signal);
                 }
             }
         }
@@ -71,31 +76,30 @@ impl Reach {
         }
     }
 
-    /// Every process of the test, reaped ones aside.
-    fn pids(self) -> Vec<Pid> {
+    /// Every process of the test that `proc` shows, reaped ones aside.
+    pub fn processes(self, proc: &Path) -> Vec<(i32, Stat)> {
+        let own = getpid().as_raw();
+        let all = listed(proc).filter(|pid| *pid != own);
+        // What has vanished since it was listed has no `stat`.
+        let all = all.filter_map(|pid| Some((pid, Stat::read(proc, pid)?)));
         match self {
-            Reach::Namespace => all_pids().filter(|pid| *pid != getpid()).collect(),
-            Reach::Descendants => descendants(getpid()),
+            Reach::Namespace => all.collect(),
+            Reach::Descendants => descendants(own, &all.collect::<Vec<_>>()),
         }
     }
 
     /// CPU time of the test's processes that are not reaped, and of those that they waited for, in
     /// microseconds; the kernel tells it to a hundredth of a second or so.
     pub fn cpu_us(self) -> u64 {
-        let second = sysconf(SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100);
-        let ticks = |pid: Pid| {
-            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-            cpu_ticks(&stat)
-        };
-        let all: u64 = self.pids().into_iter().filter_map(ticks).sum();
-        all * 1_000_000 / second.max(1).unsigned_abs()
+        let processes = self.processes(Path::new(PROC));
+        ticks_us(processes.iter().map(|(_, stat)| stat.ticks).sum())
     }
 
     /// The names of the processes that are left.
     pub fn names(self) -> Vec<ByteText> {
-        self.pids()
+        self.processes(Path::new(PROC))
             .into_iter()
-            .filter_map(|pid| {
+            .filter_map(|(pid, _)| {
                 let mut name = fs::read(format!("/proc/{pid}/comm")).ok()?;
                 name.pop();
                 Some(ByteText::from(name))
@@ -122,6 +126,12 @@ impl Reach {
     }
 }
 
+/// Clock ticks in microseconds.
+pub fn ticks_us(ticks: u64) -> u64 {
+    let second = sysconf(SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100);
+    ticks * 1_000_000 / second.max(1).unsigned_abs()
+}
+
 /// Reaps one ended child, if there is one.
 pub fn reap() -> Option<Ended> {
     let mut status = 0;
@@ -141,49 +151,24 @@ pub fn reap() -> Option<Ended> {
     })
 }
 
-/// User and system time of a process and of the children that it waited for, by its `stat` text.
-fn cpu_ticks(stat: &str) -> Option<u64> {
-    // The name is in parentheses and may hold anything; these are the twelfth field behind the last
-    // of them and the next three.
-    let fields = stat.rsplit_once(')')?.1.split_whitespace();
-    let times = fields.skip(11).take(4).map(str::parse::<u64>);
-    times.sum::<Result<u64, _>>().ok()
-}
-
-fn all_pids() -> impl Iterator<Item = Pid> {
-    fs::read_dir("/proc")
+/// The processes that the kernel shows in `proc`.
+pub fn listed(proc: &Path) -> impl Iterator<Item = i32> {
+    fs::read_dir(proc)
         .into_iter()
         .flatten()
-        .filter_map(|entry| {
-            let name = entry.ok()?.file_name();
-            name.to_str()?.parse().ok().map(Pid::from_raw)
-        })
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
 }
 
-/// The living descendants of `root`, by /proc. Zombies count until they are reaped.
-fn descendants(root: Pid) -> Vec<Pid> {
-    let parents: Vec<(Pid, Pid)> = all_pids()
-        .filter_map(|pid| {
-            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-            // The name is in parentheses and may hold anything; the parent is the second field
-            // behind the last of them.
-            let parent = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?;
-            Some((pid, Pid::from_raw(parent.parse().ok()?)))
-        })
-        .collect();
-    let mut family = vec![root];
+/// The descendants of `root` among `all`. Zombies count until they are reaped.
+pub fn descendants(root: i32, all: &[(i32, Stat)]) -> Vec<(i32, Stat)> {
+    let children = |of: i32| all.iter().filter(move |(_, stat)| stat.parent == of);
+    let mut family: Vec<(i32, Stat)> = children(root).copied().collect();
     let mut at = 0;
-    while at < family.len() {
-        let parent = family[at];
-        family.extend(
-            parents
-                .iter()
-                .filter(|(_, p)| *p == parent)
-                .map(|(pid, _)| *pid),
-        );
+    while let Some((parent, _)) = family.get(at) {
+        family.extend(children(*parent));
         at += 1;
     }
-    family.split_off(1)
+    family
 }
 
 #[cfg(test)]
@@ -191,10 +176,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_found_behind_any_name() {
-        let stat = "7 (a) b) S 1 7 7 0 -1 4194560 100 200 3 4 10 20 300 4000 20 0 1 0 5 6 7";
-        assert_eq!(cpu_ticks(stat), Some(4330));
-        assert_eq!(cpu_ticks("7 (x) S 1"), Some(0));
-        assert_eq!(cpu_ticks(""), None);
+    fn descendants_of_every_generation_and_nobody_else() {
+        let of = |(pid, parent)| {
+            let stat = Stat {
+                zombie: false,
+                parent,
+                threads: 1,
+                ticks: 0,
+            };
+            (pid, stat)
+        };
+        let all = [(1, 0), (7, 1), (12, 9), (8, 7), (9, 8), (10, 1), (11, 7)].map(of);
+        let found: Vec<i32> = descendants(7, &all).iter().map(|(pid, _)| *pid).collect();
+        assert_eq!(found, [8, 11, 9, 12]);
+        assert_eq!(descendants(12, &all), []);
     }
 }

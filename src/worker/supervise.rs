@@ -1,69 +1,49 @@
 //! Runs one test at a time: start, watch, end, reset, report.
 
 use std::fs::File;
-use std::io::{ErrorKind, Read};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, ppoll};
-use nix::sys::signal::Signal;
 use nix::sys::time::TimeSpec;
-use nix::unistd::Pid;
 
 use super::Place;
 use super::capture::Capture;
 use super::cgroup::{Counters, is_own};
 use super::link::{Halt, Link, Next};
-use super::meter::Meter;
-use super::process::{Ended, Reach, reap};
-use super::reset::{Cleaned, Reset};
+use super::meter::{Meter, Totals};
+use super::peak::Hold;
+use super::process::{PROC, Reach, reap};
+use super::reset::Reset;
+use super::sampler::{Trees, View};
 use super::signals::Signals;
-use super::spawn::{Child, Setting, spawn};
-use crate::model::{ByteText, Clock, StopReason};
-use crate::protocol::{FromWorker, Job, Report, Stream};
+use super::spawn::{Setting, spawn};
+use super::watch::Watch;
+use crate::model::{ByteText, Leak};
+use crate::protocol::{FromWorker, Job, Report};
 
 /// How long processes that outlive the test's own may take to end by themselves: the last of a
 /// pipeline, say. Later it is a leak.
 const LINGER: Duration = Duration::from_millis(100);
-/// How long a killed process may take to be gone before the worker gives itself up.
-const STUCK: Duration = Duration::from_secs(10);
-/// The shortest time between two looks at the CPU time.
-const CPU_LOOK: Duration = Duration::from_millis(5);
 /// How many pieces are read in a row: a test that never stops writing must not keep us from the
 /// clock.
 const READS: usize = 16;
-/// How long a piece of output may wait before it is passed on.
-const NEWS: Duration = Duration::from_millis(250);
+/// The most that is read at once, in bytes.
+const PIECE: usize = 64 << 10;
 
 /// The supervisor, with everything that stays the same between two tests.
 pub struct Supervisor {
-    reach: Reach,
-    signals: Signals,
-    counters: Counters,
+    pub(super) view: View,
+    pub(super) signals: Signals,
+    pub(super) peak: Hold,
     reset: Reset,
     null: File,
     environment: Vec<(&'static str, ByteText)>,
-}
-
-/// A running test.
-struct Watch<'a> {
-    job: &'a Job,
-    meter: Meter,
-    child: Pid,
-    output: [Option<File>; 2],
-    captures: [Capture; 2],
-    hold: Option<std::os::fd::OwnedFd>,
-    ended: Option<(Ended, Instant)>,
-    stopped: Option<StopReason>,
-    escalated: bool,
-    /// When KILL follows TERM.
-    kill_at: Option<Instant>,
-    killed_at: Option<Instant>,
-    /// How many there are for the test.
-    processors: u32,
-    look_at_cpu: Instant,
-    news_since: Option<Instant>,
+    /// For output on its way.
+    buffer: Box<[u8]>,
+    /// What was counted when the last test was over; absent where a process may have run since.
+    counted: Option<Totals>,
 }
 
 impl Supervisor {
@@ -90,15 +70,22 @@ impl Supervisor {
         let counters = if place.sealed && is_own(cgroup) {
             Counters::open(cgroup)
         } else {
-            Counters::none()
+            Counters::default()
         };
+        let peak = Hold::new(counters.memory_peak_bytes());
         Ok(Supervisor {
-            reach,
+            view: View {
+                counters,
+                trees: Trees::new(Path::new(PROC)),
+                reach,
+            },
             signals,
-            counters,
+            peak,
             reset,
             null,
             environment,
+            buffer: vec![0; PIECE].into(),
+            counted: None,
         })
     }
 
@@ -114,7 +101,7 @@ impl Supervisor {
             // Whoever has nothing to do reports at once.
             link.flush()?;
             self.wait(link, &[None, None], None)?;
-            if self.signals.hear(self.reach == Reach::Namespace).stop {
+            if self.signals.hear(self.view.reach == Reach::Namespace).stop {
                 link.stop(Halt::Interrupt);
             }
             while reap().is_some() {}
@@ -123,7 +110,7 @@ impl Supervisor {
 
     /// Kills whatever still runs: the launcher is gone.
     pub fn abandon(&mut self) {
-        self.reach.kill_all();
+        self.view.reach.kill_all();
         self.reset.remove_private();
     }
 
@@ -133,40 +120,18 @@ impl Supervisor {
     /// The worker cannot go on: the job cannot be started, or a message is not understood.
     pub fn execute(&mut self, job: &Job, link: &mut Link) -> Result<Report, String> {
         self.reset.make_home(job.without_reset)?;
-        let meter = Meter::start(&self.counters);
-        let Child { pid, output, hold } = spawn(
+        self.peak.begin(|seq| link.taken(seq).is_some());
+        let meter = Meter::start(&self.view.counters, self.counted.take());
+        let child = spawn(
             job,
             &Setting {
                 environment: &self.environment,
                 null: self.null.as_fd(),
-                die_with_parent: self.reach == Reach::Descendants,
+                die_with_parent: self.view.reach == Reach::Descendants,
             },
         )?;
-        // Where no cgroup counts, none limits the processors either.
-        let processors = match self.counters.count_cpu() {
-            true => job.limits.cpus.max(1),
-            false => std::thread::available_parallelism().map_or(1, |all| all.get() as u32),
-        };
-        let look_at_cpu = meter.started + Duration::from_millis(job.limits.cpu_ms) / processors;
-        let [out, err] = output;
-        let mut watch = Watch {
-            job,
-            meter,
-            child: pid,
-            output: [Some(out.into()), Some(err.into())],
-            captures: [Stream::Stdout, Stream::Stderr]
-                .map(|stream| Capture::new(stream, job.limits.keep_bytes as usize)),
-            hold,
-            ended: None,
-            stopped: None,
-            escalated: false,
-            kill_at: None,
-            killed_at: None,
-            processors,
-            look_at_cpu,
-            news_since: None,
-        };
-        if watch.hold.is_some() {
+        let mut watch = Watch::new(job, child, meter, &self.view);
+        if watch.is_held() {
             link.send(&FromWorker::Held { seq: job.seq });
             link.flush()?;
         }
@@ -177,29 +142,27 @@ impl Supervisor {
     /// Until the test's own process has ended.
     fn watch(&mut self, watch: &mut Watch<'_>, link: &mut Link) -> Result<(), String> {
         while watch.ended.is_none() {
-            self.wait(link, &watch.output, watch.next_deadline())?;
-            if watch.hold.is_some() && link.is_released(watch.job.seq) {
-                watch.hold = None;
-                watch.meter = Meter::start(&self.counters);
+            let something = self.wait(link, &watch.output, watch.next_deadline())?;
+            if watch.is_held() && link.is_released(watch.job.seq) {
+                watch.release(&self.view);
             }
-            watch.read(self.reach, READS);
-            let heard = self.signals.hear(self.reach == Reach::Namespace);
-            if heard.stop {
-                link.stop(Halt::Interrupt);
-            }
-            if heard.child {
-                watch.reap();
+            // A sample that is due is mostly all there is.
+            if something {
+                watch.read(self.view.reach, READS, &mut self.buffer);
+                let heard = self.signals.hear(self.view.reach == Reach::Namespace);
+                if heard.stop {
+                    link.stop(Halt::Interrupt);
+                }
+                if heard.child {
+                    watch.reap();
+                }
             }
             if watch.ended.is_none() {
-                watch.obey(link.halt(), self.reach);
-                watch.keep_time(self.reach, &self.counters)?;
+                watch.obey(link.halt(), self.view.reach);
+                watch.keep_time(&self.view)?;
+                watch.sample(&self.view);
             }
-            if watch
-                .news_since
-                .is_some_and(|since| since.elapsed() >= NEWS)
-            {
-                watch.pass_on(link);
-            }
+            watch.pass_on_if_due(link);
             link.flush_if_due()?;
         }
         Ok(())
@@ -216,18 +179,21 @@ impl Supervisor {
         } else {
             self.linger(&mut watch, link)?
         };
+        let memory = watch.sampler.close(&self.view.counters);
         let reset_from = Instant::now();
-        let cleaned = if watch.job.without_reset {
-            Cleaned::default()
-        } else {
-            self.reset.run(outlived)
-        };
+        let cleaned = (!watch.job.without_reset).then(|| self.reset.run(outlived));
         let reset_ns = reset_from.elapsed().as_nanos() as u64;
         // Whoever could write is gone now, so this ends.
-        watch.read(self.reach, usize::MAX);
+        watch.read(self.view.reach, usize::MAX, &mut self.buffer);
         watch.pass_on(link);
         let seq = watch.job.seq;
-        let resources = watch.meter.finish(&self.counters, wall);
+        let counters = &self.view.counters;
+        let (mut resources, counted) = watch.meter.finish(counters, wall, watch.sampler.seen());
+        resources.tmpfs_left_bytes = cleaned.as_ref().map(|cleaned| left_bytes(&cleaned.leaks));
+        self.counted = cleaned.is_some().then_some(counted);
+        let cleaned = cleaned.unwrap_or_default();
+        let series = watch.sampler.finish(wall, resources.cpu_us, memory);
+        self.settle_peak(watch.job, &mut resources, link)?;
         let [stdout_bytes, stderr_bytes] = watch.captures.each_ref().map(Capture::total);
         for output in watch
             .captures
@@ -243,7 +209,7 @@ impl Supervisor {
             escalated: watch.escalated,
             started_unix_us: watch.meter.started_unix_us,
             resources,
-            series: Vec::new(),
+            series,
             stdout_bytes,
             stderr_bytes,
             leaks: cleaned.leaks,
@@ -257,11 +223,11 @@ impl Supervisor {
         let deadline = Instant::now() + LINGER;
         loop {
             while reap().is_some() {}
-            if !self.reach.any_left() {
+            if !self.view.reach.any_left() {
                 return Ok(Vec::new());
             }
             if Instant::now() >= deadline || watch.job.without_reset {
-                return Ok(self.reach.names());
+                return Ok(self.view.reach.names());
             }
             let fds = [watch.output[0].as_ref(), watch.output[1].as_ref()];
             let mut polled = vec![PollFd::new(self.signals.fd(), PollFlags::POLLIN)];
@@ -271,20 +237,21 @@ impl Supervisor {
                     .map(|file| PollFd::new(file.as_fd(), PollFlags::POLLIN)),
             );
             sleep_until(&mut polled, Some(deadline))?;
-            watch.read(self.reach, READS);
-            if self.signals.hear(self.reach == Reach::Namespace).stop {
+            watch.read(self.view.reach, READS, &mut self.buffer);
+            if self.signals.hear(self.view.reach == Reach::Namespace).stop {
                 link.stop(Halt::Interrupt);
             }
         }
     }
 
-    /// Waits for messages, room, signals, output or the deadline, and takes in messages.
-    fn wait(
+    /// Waits for messages, room, signals, output or the deadline, and takes in messages. Whether
+    /// there was more than the deadline.
+    pub(super) fn wait(
         &self,
         link: &mut Link,
         output: &[Option<File>; 2],
         deadline: Option<Instant>,
-    ) -> Result<(), String> {
+    ) -> Result<bool, String> {
         let now = Instant::now();
         let deadline = deadline
             .into_iter()
@@ -303,7 +270,7 @@ impl Supervisor {
             .input()
             .map(|fd| polled.push(PollFd::new(fd, PollFlags::POLLIN)))
             .is_some();
-        sleep_until(&mut polled, deadline)?;
+        let something = sleep_until(&mut polled, deadline)?;
         let input_ready = has_input
             && polled
                 .last()
@@ -313,155 +280,27 @@ impl Supervisor {
         if input_ready {
             link.receive()?;
         }
-        Ok(())
+        Ok(something)
     }
 }
 
-/// `poll` with a deadline.
-fn sleep_until(fds: &mut [PollFd<'_>], deadline: Option<Instant>) -> Result<(), String> {
+/// Bytes of the files among what was left behind.
+fn left_bytes(leaks: &[Leak]) -> u64 {
+    let bytes = leaks.iter().map(|leak| match leak {
+        Leak::Files { bytes, .. } => *bytes,
+        _ => 0,
+    });
+    bytes.sum()
+}
+
+/// `poll` with a deadline; whether something was ready before it.
+fn sleep_until(fds: &mut [PollFd<'_>], deadline: Option<Instant>) -> Result<bool, String> {
     let timeout = deadline.map(|deadline| {
         TimeSpec::from_duration(deadline.saturating_duration_since(Instant::now()))
     });
     match ppoll(fds, timeout, None) {
-        Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
+        Ok(ready) => Ok(ready > 0),
+        Err(nix::errno::Errno::EINTR) => Ok(true),
         Err(error) => Err(format!("poll: {error}")),
-    }
-}
-
-impl Watch<'_> {
-    /// The next moment at which something is to be done although nothing happens.
-    fn next_deadline(&self) -> Option<Instant> {
-        let wall = (self.stopped.is_none() && self.hold.is_none()).then(|| self.wall_deadline());
-        let news = self.news_since.map(|since| since + NEWS);
-        let stuck = self.killed_at.map(|at| at + STUCK);
-        let cpu = (self.stopped.is_none() && self.hold.is_none()).then_some(self.look_at_cpu);
-        [wall, cpu, self.kill_at, stuck, news]
-            .into_iter()
-            .flatten()
-            .min()
-    }
-
-    fn wall_deadline(&self) -> Instant {
-        self.meter.started + Duration::from_millis(self.job.limits.wall_ms)
-    }
-
-    /// Takes in what the test wrote, at most so many pieces of each stream; kills it at its output
-    /// limit.
-    fn read(&mut self, reach: Reach, pieces: usize) {
-        let mut buffer = [0; 64 << 10];
-        for (slot, capture) in self.output.iter_mut().zip(&mut self.captures) {
-            for _ in 0..pieces {
-                let Some(file) = slot else { break };
-                match file.read(&mut buffer) {
-                    Ok(0) => *slot = None,
-                    Ok(size) => {
-                        capture.take(&buffer[..size]);
-                        self.news_since.get_or_insert_with(Instant::now);
-                        // A short read has emptied the pipe.
-                        if size < buffer.len() {
-                            break;
-                        }
-                    }
-                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                    Err(_) => break,
-                }
-            }
-        }
-        let total: u64 = self.captures.iter().map(Capture::total).sum();
-        if total > self.job.limits.output_bytes && self.ended.is_none() && self.killed_at.is_none()
-        {
-            self.stopped.get_or_insert(StopReason::OutputLimit);
-            self.kill(reach);
-        }
-    }
-
-    /// Reaps what has ended; the orphans of earlier forks among it are only cleared away.
-    fn reap(&mut self) {
-        while let Some(ended) = reap() {
-            if ended.pid == self.child {
-                self.ended = Some((ended, Instant::now()));
-            }
-        }
-    }
-
-    /// Does what the launcher wants.
-    fn obey(&mut self, halt: Option<Halt>, reach: Reach) {
-        match halt {
-            None => {}
-            Some(Halt::Interrupt) if self.stopped.is_none() => {
-                self.stop(StopReason::Interrupt, reach);
-            }
-            Some(Halt::Interrupt) => {}
-            Some(Halt::Kill | Halt::Gone) if self.killed_at.is_none() => {
-                self.stopped.get_or_insert(StopReason::Interrupt);
-                self.kill(reach);
-            }
-            Some(Halt::Kill | Halt::Gone) => {}
-        }
-    }
-
-    /// Ends the test at its limits, and kills it where TERM was not enough.
-    fn keep_time(&mut self, reach: Reach, counters: &Counters) -> Result<(), String> {
-        let now = Instant::now();
-        if self.stopped.is_none() && self.hold.is_none() {
-            if now >= self.wall_deadline() {
-                self.stop(StopReason::Timeout(Clock::Wall), reach);
-            } else if now >= self.look_at_cpu {
-                self.keep_cpu_time(now, reach, counters);
-            }
-        }
-        if self.kill_at.is_some_and(|at| now >= at) && self.killed_at.is_none() {
-            self.escalated = true;
-            self.kill(reach);
-        }
-        if self.killed_at.is_some_and(|at| now >= at + STUCK) {
-            return Err("a killed process does not end".into());
-        }
-        Ok(())
-    }
-
-    /// Looks at the CPU time, and says when to look again: it cannot pass faster than all
-    /// processors together let it.
-    fn keep_cpu_time(&mut self, now: Instant, reach: Reach, counters: &Counters) {
-        let limit = Duration::from_millis(self.job.limits.cpu_ms);
-        let look = || {
-            let used = self.meter.cpu_us(counters);
-            Duration::from_micros(used.unwrap_or_else(|| self.meter.reaped_us() + reach.cpu_us()))
-        };
-        let mut used = look();
-        if used >= limit {
-            // A process that ended between two of the kernel's answers was counted twice.
-            used = used.min(look());
-        }
-        if used >= limit {
-            self.stop(StopReason::Timeout(Clock::Cpu), reach);
-        } else {
-            let left = (limit - used) / self.processors;
-            self.look_at_cpu = now + left.max(CPU_LOOK);
-        }
-    }
-
-    /// TERM to everything now, KILL after the grace. The reason is on record before the signal.
-    fn stop(&mut self, reason: StopReason, reach: Reach) {
-        self.stopped = Some(reason);
-        self.kill_at = Some(Instant::now() + Duration::from_millis(self.job.limits.grace_ms));
-        reach.signal_all(Signal::SIGTERM);
-    }
-
-    fn kill(&mut self, reach: Reach) {
-        self.killed_at = Some(Instant::now());
-        reach.signal_all(Signal::SIGKILL);
-    }
-
-    /// Passes on what is new of the output.
-    fn pass_on(&mut self, link: &mut Link) {
-        self.news_since = None;
-        for capture in &mut self.captures {
-            if capture.has_news()
-                && let Some(news) = capture.news(self.job.seq)
-            {
-                link.send(&FromWorker::Output(news));
-            }
-        }
     }
 }

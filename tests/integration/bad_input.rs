@@ -36,7 +36,7 @@ fn everything(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// The program refuses these arguments with exactly this message, and leaves everything as it was.
-fn refused<I>(project: &Project, arguments: I, status: i32, message: &str)
+pub fn refused<I>(project: &Project, arguments: I, status: i32, message: &str)
 where
     I: IntoIterator<Item: AsRef<OsStr>> + std::fmt::Debug + Clone,
 {
@@ -71,8 +71,8 @@ fn unknown_words() {
         (&["rnu"][..], "unrecognized subcommand 'rnu'\nhint: did you mean 'run'?".into()),
         (
             &["frobnicate"],
-            "unrecognized subcommand 'frobnicate'\nhint: known are build, run, run-full, list, \
-             shell, doctor, clean, image, completions, man, test"
+            "unrecognized subcommand 'frobnicate'\nhint: known are build, run, run-full, report, \
+             list, show, compare, fit, shell, top, history, export, db, doctor, clean, image, completions, man, test"
                 .into(),
         ),
         (&["--memroy"], format!("unexpected argument '--memroy' found\n{HELP}")),

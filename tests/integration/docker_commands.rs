@@ -43,10 +43,10 @@ fn a_dry_run_prints_what_a_run_executes_and_starts_nothing() {
         )
     );
 
-    // The same words as the run's own, but for what names the run and its owner.
+    // The same words as the run's own, but for what names the run, its owner and its container.
     assert_eq!(project.run(["run", "--workers", "1"]).status, 0);
     let same = |word: &String| {
-        !["--name=", "--label="]
+        !["--name=", "--label=", "--cidfile="]
             .iter()
             .any(|own| word.starts_with(own))
     };

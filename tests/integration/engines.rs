@@ -301,11 +301,10 @@ pub struct Promises {
 }
 
 /// The whole difference: what, where a cgroup counts, where none does.
-const DIFFERENCES: [(&str, &str, &str); 11] = [
+const DIFFERENCES: [(&str, &str, &str); 10] = [
     ("unenforced limits", "", "cpus memory swap"),
     ("what is warned of", "", "memory, swap, cpus"),
     ("source of CPU time", "cgroup", "rusage"),
-    ("source of peak memory", "cgroup", "NULL"),
     ("kills of a test that uses no memory", "0", "NULL"),
     // The process itself is told that there is no more, and perl exits with this.
     ("takes all memory", "oom", "fail exit(1)"),

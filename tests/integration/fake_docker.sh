@@ -1,5 +1,5 @@
 # Plays docker without any container: `run` is this program's own worker as a plain child, with the
-# project's folder in place of /work; everything else is answered from a script. FAKE_AT and
+# project's folder in place of /work, and what it is told in a file; everything else is answered from a script. FAKE_AT and
 # FAKE_MODE make one call go wrong, FAKE_OUT edits what a worker says (a sed script), and FAKE_OUT_LATER what
 # all but the first say.
 here=$(dirname "$0")
@@ -45,7 +45,7 @@ run)
     # Like docker, it ends with its container, whether or not its stdin has ended.
     mkfifo "$state/$name.in"
     exec 3<&0
-    sed -u "s#\"directory\":\"/work\"#\"directory\":\"$PWD\"#" <&3 >"$state/$name.in" &
+    sed -u -e "s#\"directory\":\"/work\"#\"directory\":\"$PWD\"#" -e "w $state/$name.told" <&3 >"$state/$name.in" &
     feeder=$!
     {
         echo 0 >"$state/$name.exit"

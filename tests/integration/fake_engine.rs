@@ -455,6 +455,29 @@ fn the_second_signal_ends_it_now() {
     assert_eq!(verdicts["test/b_test.sh"], "not-run interrupted");
 }
 
+/// A worker that asks for what the launcher cannot do gets its answer, and the run goes on.
+#[test]
+fn a_peak_that_nobody_can_take_is_answered_all_the_same() {
+    let ask = r#"s/^{"type":"report","seq":\([0-9]*\).*/{"type":"take-peak","seq":\1}\n&/"#;
+    let project = four().env("FAKE_OUT", ask);
+    let said = run(&project, &[]);
+    let verdicts = check(&project, &said, &PLANNED, "take-peak");
+    assert_eq!(verdicts["test/a_test.sh"], "pass", "{said:?}");
+    let told = std::fs::read_dir(project.path().join(".fake/state")).unwrap();
+    let told: String = told
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "told")
+        })
+        .map(|path| std::fs::read_to_string(path).unwrap())
+        .collect();
+    for seq in 1..=3 {
+        let answer = format!("{{\"type\":\"peak\",\"seq\":{seq},\"bytes\":null,\"from\":null}}");
+        assert!(told.lines().any(|line| line == answer), "{told}");
+    }
+}
+
 /// Of a launcher that is killed, what was recorded stays, and its workers end.
 #[test]
 fn the_workers_of_a_killed_launcher_end() {

@@ -27,7 +27,9 @@ const ALLOWED_IN_LAYER: [(&str, &str); 6] = [
 ];
 
 /// One home per library.
-const HOMES: [(&str, &[&str]); 12] = [
+const HOMES: [(&str, &[&str]); 16] = [
+    ("askama", &["report"]),
+    ("csv", &["report"]),
     ("duct", &["engine"]),
     ("flate2", &["engine"]),
     ("lzma_rust2", &["engine"]),
@@ -37,6 +39,8 @@ const HOMES: [(&str, &[&str]); 12] = [
     ("sysinfo", &["host", "worker"]),
     ("owo_colors", &["report"]),
     ("indicatif", &["report"]),
+    ("similar", &["report"]),
+    ("terminal_size", &["command"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),

@@ -5,7 +5,7 @@ use crate::fake_engine::{calls, fake};
 use crate::harness::{Project, Said};
 
 /// Changes a worker's first line so that everything holds that the profile `standard` asks for.
-const ALL_HOLDS: &str = r#"1s/"attestation":{.*}}/"attestation":{"pid":1,"uid":1001,"gid":1001,"cgroup_version":2,"memory_bytes":536870912,"swap_bytes":0,"cpus":1.0,"pids":128,"open_files":500,"capabilities":0,"bounding_set":0,"no_new_privileges":true,"seccomp":2,"read_only_root":true,"interfaces":[]}}/"#;
+const ALL_HOLDS: &str = r#"1s/"attestation":{.*}}/"attestation":{"pid":1,"uid":1001,"gid":1001,"cgroup_version":2,"memory_bytes":536870912,"swap_bytes":0,"cpus":1.0,"pids":128,"open_files":500,"capabilities":0,"bounding_set":0,"no_new_privileges":true,"seccomp":2,"read_only_root":true,"writable_mounts":[],"interfaces":[]}}/"#;
 
 /// The same, but for two limits.
 fn two_missing() -> String {

@@ -14,7 +14,9 @@ pub fn redact(text: &str, project: &Project) -> String {
         (r"\[ <time>\]", "[<time>]"),
         (r"\bworker [0-9]+\b", "worker <n>"),
         (r"\brun [0-9a-f]{16}\b", "run <run>"),
-        (r", peak memory [a-z ]*[0-9.]+ [KMG]iB", ""),
+        (r", peak memory [a-z ]*[0-9.]+ [KMG]iB( \([a-z]+\))?", ""),
+        // Where nothing counts memory, whether it was seen is chance.
+        (r"hungriest \(peak memory\):\n(    .*\n)+\n", ""),
     ] {
         text = Regex::new(pattern)
             .unwrap()

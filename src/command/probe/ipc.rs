@@ -2,8 +2,11 @@
 
 use std::ffi::CString;
 use std::fs;
+use std::io::Write;
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
+use nix::errno::Errno;
 use nix::mqueue::{MQ_OFlag, MqAttr, mq_open};
 use nix::sys::stat::Mode;
 
@@ -22,6 +25,25 @@ pub fn make_sysv() -> Finding {
     let msg = unsafe { Answer::of(libc::msgget(libc::IPC_PRIVATE, flags).into()) };
     println!("shm {shm}\nsem {sem}\nmsg {msg}");
     Ok([shm, sem, msg] == [Answer::Done; 3])
+}
+
+/// Makes a POSIX shared memory object of this name, without its leading slash, and size in bytes,
+/// and leaves it.
+pub fn make_shm(name: &str, bytes: usize) -> Finding {
+    let shown = escape(name.as_bytes());
+    let path = CString::new(format!("/{name}")).map_err(|error| error.to_string())?;
+    let flags = libc::O_CREAT | libc::O_EXCL | libc::O_RDWR;
+    // SAFETY: the name lives during the call.
+    let fd = unsafe { libc::shm_open(path.as_ptr(), flags, 0o600) };
+    if fd < 0 {
+        return Err(format!("shared memory '{shown}': {:?}", Errno::last()));
+    }
+    // SAFETY: the descriptor was just made, and is nobody else's.
+    let mut file = fs::File::from(unsafe { OwnedFd::from_raw_fd(fd) });
+    file.write_all(&vec![1; bytes])
+        .map_err(|error| format!("shared memory '{shown}': {error}"))?;
+    println!("made");
+    Ok(true)
 }
 
 /// Counts the objects of this IPC namespace; not clean where there is one.

@@ -32,6 +32,8 @@ pub struct Dialect<'a> {
     pub alone: AloneOption,
     /// The file with the list of system calls.
     pub seccomp: &'a Path,
+    /// The file in which it leaves the container's id, where somebody wants to know it.
+    pub id_file: Option<&'a Path>,
     /// See [`Flavour::process_limit`].
     pub processes: Option<u64>,
 }
@@ -136,6 +138,9 @@ pub fn run(
     arguments.flag("--stop-timeout=2");
     if flavour.removes_with_stop_signal() {
         arguments.flag("--stop-signal=KILL");
+    }
+    if let Some(path) = dialect.id_file {
+        arguments.option("--cidfile", path);
     }
     arguments.flag("--hostname=docker-test");
     for (key, value) in &hardening.sysctls {

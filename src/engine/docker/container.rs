@@ -12,8 +12,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use duct::Handle;
 
 use super::super::call::{Tail, failed, kill_group, not_started, one_line, own_group, pipe};
-use super::super::{Container, Ending, EngineError, Pipes};
+use super::super::{Container, Ending, EngineError, PeakCounter, Pipes};
 use super::ending::{Record, Run, conclude};
+use super::id::IdFile;
 use super::{Docker, diagnose, inspect};
 
 /// How long a killed container may take to be gone before its command line is ended.
@@ -31,6 +32,7 @@ pub struct DockerContainer {
     docker: Docker,
     name: String,
     argv: Vec<OsString>,
+    id: Option<IdFile>,
     run: Option<Running>,
 }
 
@@ -44,12 +46,13 @@ struct Running {
 }
 
 impl DockerContainer {
-    /// The container that `argv` runs under `name`.
-    pub fn new(docker: Docker, name: String, argv: Vec<OsString>) -> Self {
+    /// The container that `argv` runs under `name`, whose id it leaves in `id`.
+    pub fn new(docker: Docker, name: String, argv: Vec<OsString>, id: Option<IdFile>) -> Self {
         DockerContainer {
             docker,
             name,
             argv,
+            id,
             run: None,
         }
     }
@@ -202,6 +205,10 @@ impl Container for DockerContainer {
             ),
             Err(unanswered) => Ending::EngineGone(unanswered),
         }
+    }
+
+    fn peak(&mut self) -> Option<PeakCounter> {
+        self.id.take()?.peak()
     }
 
     fn last_words(&self) -> String {

@@ -13,6 +13,7 @@ mod ending;
 pub(super) mod fake;
 mod flavour;
 mod health;
+mod id;
 mod inspect;
 mod mounts;
 mod podman;
@@ -21,13 +22,14 @@ mod probe;
 mod real_tests;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use self::argv::{AloneOption, Dialect};
 use self::container::DockerContainer;
 pub use self::flavour::Flavour;
+use self::id::IdFile;
 use self::mounts::Mount;
 use super::call::{Answer, Call};
 use super::{
@@ -131,7 +133,11 @@ impl Docker {
         diagnose::explain(self.flavour, error)
     }
 
-    fn argv(&self, spec: &ContainerSpec) -> Result<Vec<OsString>, EngineError> {
+    fn argv(
+        &self,
+        spec: &ContainerSpec,
+        id_file: Option<&Path>,
+    ) -> Result<Vec<OsString>, EngineError> {
         let mut mounts = mounts::split(&spec.binds, &mounts::mount_points(), |path| {
             std::fs::canonicalize(path).ok()
         });
@@ -155,6 +161,7 @@ impl Docker {
             flavour: self.flavour,
             alone,
             seccomp: &seccomp::file(spec.hardening.seccomp, cache_folder, &std::env::temp_dir())?,
+            id_file,
             processes: self.flavour.process_limit(),
         };
         let mut argv = vec![self.program.clone()];
@@ -251,15 +258,17 @@ impl Engine for Docker {
     }
 
     fn command_line(&self, spec: &ContainerSpec) -> Result<Option<Vec<OsString>>, EngineError> {
-        self.argv(spec).map(Some)
+        self.argv(spec, None).map(Some)
     }
 
     fn create(&self, spec: &ContainerSpec) -> Result<Box<dyn Container>, EngineError> {
-        let argv = self.argv(spec)?;
+        let id = IdFile::where_of_use(self.flavour);
+        let argv = self.argv(spec, id.as_ref().map(IdFile::path))?;
         Ok(Box::new(DockerContainer::new(
             self.clone(),
             spec.name.clone(),
             argv,
+            id,
         )))
     }
 

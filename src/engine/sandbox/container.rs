@@ -14,7 +14,7 @@ use nix::unistd::Pid;
 
 use super::super::call::{Tail, kill_group, not_started, one_line, own_group, pipe};
 use super::super::image_store::Hold;
-use super::super::{Container, Ending, EngineError, Pipes};
+use super::super::{Container, Ending, EngineError, PeakCounter, Pipes};
 use super::cgroup::{self, Guard};
 use super::plan::{Plan, RECORD, Record};
 use super::{MONITOR, diagnose};
@@ -145,6 +145,12 @@ impl Container for SandboxContainer {
                 "cannot wait for a container's monitor: {error}"
             ))),
         }
+    }
+
+    fn peak(&mut self) -> Option<PeakCounter> {
+        // The file that counts kills lies beside it.
+        let oom = PathBuf::from(self.plan.oom_file.as_ref()?.as_os_str());
+        Some(PeakCounter::new(move || Some(oom.parent()?.to_path_buf())))
     }
 
     fn last_words(&self) -> String {

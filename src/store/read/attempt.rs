@@ -1,6 +1,7 @@
 //! Attempts, with what belongs to them.
 
 use rusqlite::{OptionalExtension, Row, params};
+use serde::Serialize;
 
 use super::{AnyBytes, Reader, unsigned};
 use crate::model::{
@@ -9,7 +10,7 @@ use crate::model::{
 use crate::store::{StoreError, series};
 
 /// An attempt as it was recorded. What an older version did not record is absent.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct StoredAttempt {
     /// The run.
     pub run: String,
@@ -56,7 +57,7 @@ pub struct StoredAttempt {
 }
 
 /// What an attempt wrote to one stream.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct StoredOutput {
     /// `stdout`, `stderr`.
     pub stream: String,
@@ -69,7 +70,7 @@ pub struct StoredOutput {
 }
 
 /// A violation as it was recorded.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct StoredViolation {
     /// The test's id.
     pub test: ByteText,
@@ -87,8 +88,9 @@ pub struct StoredViolation {
     pub message: String,
 }
 
-/// The columns that [`attempt`] reads, in its order.
-const COLUMNS: &str = "attempts.run, tests.id, attempt, superseded, outcome, reason, termination,
+/// The columns that [`attempt()`] reads, in its order.
+pub(super) const COLUMNS: &str =
+    "attempts.run, tests.id, attempt, superseded, outcome, reason, termination,
     stopped, escalated, timeout_state, profile, image, worker, sequence, started_unix_us, reset_ns,
     stdout_bytes, stderr_bytes, leaks, wall_us, cpu_us, cpu_user_us, cpu_system_us, cpu_source,
     throttled_us, throttled_periods, memory_start_bytes, memory_peak_bytes, memory_peak_source,
@@ -274,7 +276,7 @@ fn violation(row: &Row<'_>) -> rusqlite::Result<StoredViolation> {
     })
 }
 
-fn attempt(row: &Row<'_>) -> rusqlite::Result<StoredAttempt> {
+pub(super) fn attempt(row: &Row<'_>) -> rusqlite::Result<StoredAttempt> {
     let mut row = Columns { row, at: 0 };
     let leaks;
     Ok(StoredAttempt {

@@ -1,8 +1,12 @@
 //! Reading what was recorded. Every query is bounded, by a run, a test or a number of rows.
 
 mod attempt;
+mod baseline;
 mod durations;
+mod export;
+mod named;
 mod run;
+mod top;
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +17,11 @@ use super::{PATIENCE, Store, StoreError};
 use crate::model::ByteText;
 
 pub use attempt::{StoredAttempt, StoredOutput, StoredViolation};
+pub use baseline::{PastAttempt, Where};
+pub use export::Cell;
+pub use named::TestsNamed;
 pub use run::{StoredRun, StoredWorker};
+pub use top::TopTest;
 
 /// The results database, open for reading. One of an older version is brought up to date first.
 #[derive(Debug)]
@@ -28,13 +36,12 @@ impl Reader {
     /// # Errors
     /// What is there is not ours, or cannot be used.
     pub fn open(results: &Path) -> Result<Option<Reader>, StoreError> {
-        if !super::location::is_there(results) {
-            return Ok(None);
-        }
-        let Store {
-            connection, path, ..
-        } = Store::open(results)?;
-        Ok(Some(Reader { connection, path }))
+        let store = Store::existing(results)?;
+        Ok(store.map(
+            |Store {
+                 connection, path, ..
+             }| Reader { connection, path },
+        ))
     }
 
     /// Where the database is, without symbolic links.

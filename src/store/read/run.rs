@@ -1,6 +1,7 @@
 //! Runs and their workers.
 
 use rusqlite::{OptionalExtension, Row, params};
+use serde::Serialize;
 use serde_json::Value;
 
 use super::{AnyBytes, Reader, unsigned};
@@ -8,7 +9,7 @@ use crate::model::ByteText;
 use crate::store::StoreError;
 
 /// A run as it was recorded. What an older version did not record is absent.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct StoredRun {
     /// 16 hexadecimal digits.
     pub run: String,
@@ -47,7 +48,7 @@ pub struct StoredRun {
 }
 
 /// A worker as it was recorded.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct StoredWorker {
     /// Its number in the run, from 1.
     pub worker: u64,
@@ -67,7 +68,7 @@ pub struct StoredWorker {
     pub problem: Option<String>,
 }
 
-const COLUMNS: &str =
+pub(super) const COLUMNS: &str =
     "run, started_unix_us, wall_us, version, engine, engine_version, host, machine,
     project, images, workers, planned, exit_status, interrupted, level, network, profiles";
 
@@ -148,7 +149,7 @@ impl Reader {
     }
 }
 
-fn run(row: &Row<'_>) -> rusqlite::Result<StoredRun> {
+pub(super) fn run(row: &Row<'_>) -> rusqlite::Result<StoredRun> {
     let images: String = row.get(9)?;
     Ok(StoredRun {
         run: row.get(0)?,

@@ -4,9 +4,10 @@
 use std::fs;
 
 use super::*;
+use crate::store::Reader;
 
 /// How many fixtures there are: one for each version.
-const VERSIONS: usize = 2;
+const VERSIONS: usize = 3;
 
 /// A copy of a version's fixture in the place of the results.
 fn old_database(folder: &TempDir, version: usize) -> std::path::PathBuf {
@@ -87,7 +88,14 @@ fn levels_are_those_that_were_recorded() {
     let levels = "SELECT group_concat(
                       coalesce(level || ' ' || network || ' ' || allow_weaker, 'NULL'), '; ')
                   FROM runs";
-    for (version, expected) in [(1, "NULL; NULL"), (2, "NULL; NULL; paranoid internal 1")] {
+    for (version, expected) in [
+        (1, "NULL; NULL"),
+        (2, "NULL; NULL; paranoid internal 1"),
+        (
+            3,
+            "NULL; NULL; paranoid internal 1; standard none 0; standard none 0",
+        ),
+    ] {
         let folder = TempDir::new().unwrap();
         let path = old_database(&folder, version);
         let mut store = Store::open(folder.path()).unwrap();
@@ -125,7 +133,7 @@ fn later_migrations_run_on_every_version() {
         "ALTER TABLE attempts ADD COLUMN later_us INTEGER",
         "UPDATE attempts SET later_us = wall_us",
     ]);
-    for (version, measured) in [(1, 3), (2, 4)] {
+    for (version, measured) in [(1, 3), (2, 4), (3, 8)] {
         let folder = TempDir::new().unwrap();
         let path = old_database(&folder, version);
         let connection = Connection::open(&path).unwrap();
@@ -135,4 +143,48 @@ fn later_migrations_run_on_every_version() {
         let sum = "SELECT sum(later_us = wall_us) FROM attempts";
         assert_eq!(count(&path, sum), measured);
     }
+}
+
+/// What version 3 added is read as it was written then.
+#[test]
+fn samples_violations_and_peaks_of_version_3() {
+    let folder = TempDir::new().unwrap();
+    let path = old_database(&folder, 3);
+    let reader = Reader::open(folder.path()).unwrap().unwrap();
+    let run = "4c1a7e0000000004";
+    let one = &reader.attempts_of(run, &"a/one.sh".into()).unwrap()[0];
+    let sample =
+        |time_us, cpu_us, memory_bytes: u64, processes, threads, open_files, pss_bytes| Sample {
+            time_us,
+            cpu_us: Some(cpu_us),
+            memory_bytes: Some(memory_bytes << 20),
+            processes: Some(processes),
+            threads: Some(threads),
+            open_files: Some(open_files),
+            pss_bytes,
+        };
+    let expected = [
+        sample(50_000, 40_000, 10, 1, 1, 4, None),
+        sample(100_000, 90_000, 20, 2, 3, 6, None),
+        sample(250_000, 240_000, 18, 2, 3, 6, Some(9 << 20)),
+    ];
+    let series = reader.series(one).unwrap();
+    assert_eq!(series, expected);
+    assert_eq!(one.statistics, Some(Statistics::of(&series)));
+    let violations = reader.violations(run, None).unwrap();
+    let kinds: Vec<_> = violations.iter().map(|one| one.kind.unwrap()).collect();
+    let expected = [
+        ViolationKind::LeakedFile,
+        ViolationKind::MemoryNear,
+        ViolationKind::Wall,
+    ];
+    assert_eq!(kinds, expected);
+    // They are what the run's end makes of its attempts today.
+    let peaks = "SELECT group_concat(figure || place || test || highest) FROM peaks";
+    let recorded = row(&path, peaks);
+    let mut store = Store::open(folder.path()).unwrap();
+    store
+        .take(&[run_started(run, &[]), run_finished()])
+        .unwrap();
+    assert_eq!(row(&path, peaks), recorded);
 }

@@ -1,11 +1,14 @@
 //! The store as a whole: rows of every event, and what goes wrong while they are written.
 
+mod baseline;
 mod durations;
 mod fixture;
 mod pressure;
 mod processes;
+mod prune;
 mod read;
 mod refusals;
+mod top;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -394,6 +397,10 @@ fn an_event_that_comes_twice_is_there_once() {
         run_finished(),
     ];
     store.take(&batch).unwrap();
+    for table in ["outputs", "violations", "series", "peaks"] {
+        let found = count(store.path(), &format!("SELECT count(*) FROM {table}"));
+        assert!(found > 0, "{table}");
+    }
     batch[1] = finished(bare_attempt(b"a", 1));
     store.take(&batch).unwrap();
     let path = store.path();
@@ -401,11 +408,10 @@ fn an_event_that_comes_twice_is_there_once() {
         let found = count(path, &format!("SELECT count(*) FROM {table}"));
         assert_eq!(found, rows, "{table}");
     }
-    let outputs = count(path, "SELECT count(*) FROM outputs");
-    assert_eq!(
-        outputs, 0,
-        "the output of the row that was replaced is gone"
-    );
+    for table in ["outputs", "violations", "series", "peaks"] {
+        let found = count(path, &format!("SELECT count(*) FROM {table}"));
+        assert_eq!(found, 0, "{table} of the row that was replaced are gone");
+    }
     assert_eq!(count(path, "SELECT sum(superseded) FROM attempts"), 0);
 }
 

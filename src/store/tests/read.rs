@@ -59,8 +59,14 @@ fn an_attempt_is_read_as_it_was_written() {
         reader.violations(RUN, Some(&read.test)).unwrap(),
         violations
     );
-    assert_eq!(reader.history(&read.test, 5).unwrap(), [read.clone()]);
-    assert_eq!(reader.attempts_of(RUN, &bare.test).unwrap(), [bare.clone()]);
+    assert_eq!(
+        reader.history(&read.test, 5).unwrap(),
+        std::slice::from_ref(read)
+    );
+    assert_eq!(
+        reader.attempts_of(RUN, &bare.test).unwrap(),
+        std::slice::from_ref(bare)
+    );
     assert_eq!((&bare.resources, &bare.statistics), (&None, &None));
     assert_eq!(reader.series(bare).unwrap(), []);
 }
@@ -75,7 +81,10 @@ fn runs_are_found_by_the_start_of_their_name() {
     assert_eq!(run.machine.as_deref(), Some("4 processors"));
     let limits = &run.profiles.as_ref().unwrap()["fast"];
     assert_eq!(limits["memory_bytes"], 128 << 20);
-    assert_eq!(reader.runs_named("0000000000").unwrap(), [run.clone()]);
+    assert_eq!(
+        reader.runs_named("0000000000").unwrap(),
+        std::slice::from_ref(run)
+    );
     assert_eq!(reader.runs_named("1").unwrap(), []);
     assert_eq!(reader.run_before(run).unwrap(), None);
 }

@@ -10,6 +10,7 @@ fn dialect(flavour: Flavour) -> Dialect<'static> {
         flavour,
         alone: AloneOption::New,
         seccomp: Path::new("/c/s.json"),
+        id_file: None,
         processes: (flavour == Flavour::Podman).then_some(30_000),
     }
 }

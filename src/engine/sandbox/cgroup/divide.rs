@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
 
+use super::super::super::cgroupfs::mounted;
 use super::{CONTROLLERS_1, Hierarchy, NEEDED_2, OURS, WANTED_2};
 
 /// Where the processes of a delegated group go: a group with processes of its own has no limits to
@@ -24,16 +25,6 @@ const TRIES: u32 = 10;
 pub fn put(file: &Path, text: &str) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).open(file)?;
     file.write_all(text.as_bytes())
-}
-
-/// Where filesystems of this kind are mounted, with their options, by a `mountinfo` text.
-fn mounted<'a>(mounts: &'a str, kind: &str) -> Vec<(&'a str, &'a str)> {
-    let read = |line: &'a str| {
-        let (before, after) = line.split_once(" - ")?;
-        let mut after = after.split(' ');
-        (after.next()? == kind).then_some((before.split(' ').nth(4)?, after.nth(1)?))
-    };
-    mounts.lines().filter_map(read).collect()
 }
 
 /// Makes our folders of version 1, by a `mountinfo` text.

@@ -40,9 +40,9 @@ pub enum Hierarchy {
 }
 
 /// What is limited or counted.
-const CONTROLLERS_1: [&str; 4] = ["memory", "pids", "cpu", "cpuacct"];
-/// And of version 2.
-const WANTED_2: [&str; 3] = ["memory", "pids", "cpu"];
+const CONTROLLERS_1: [&str; 5] = ["memory", "pids", "cpu", "cpuacct", "blkio"];
+/// And of version 2; input and output are only counted.
+const WANTED_2: [&str; 4] = ["memory", "pids", "cpu", "io"];
 const NEEDED_2: [&str; 2] = ["memory", "pids"];
 
 impl Hierarchy {

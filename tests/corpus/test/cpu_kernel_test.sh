@@ -1,0 +1,3 @@
+# asks: cpu 500000
+# asks: cpu-system 500000
+exec "$DOCKER_TEST" probe burn kernel 500

@@ -1,0 +1,2 @@
+# asks: leak {"kind":"process","name":"leftover"}
+exec "$DOCKER_TEST" probe leave make process

@@ -1,0 +1,2 @@
+# asks: memory 524288000
+exec "$DOCKER_TEST" probe touch 500 400
