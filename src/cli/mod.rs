@@ -5,6 +5,7 @@ mod db;
 mod image;
 mod look;
 mod report;
+mod schedule;
 mod text;
 mod top;
 mod usage;
@@ -24,6 +25,7 @@ pub use db::{DbCommand, DbPrune, Export};
 pub use image::{ImageCommand, ImageImport, ImageList, ImageRemove};
 pub use look::{Compare, Fit, Show};
 pub use report::Report;
+pub use schedule::Plan;
 pub use text::{completions, man};
 pub use top::{History, Top};
 pub use usage::{Refused, parse};
@@ -88,6 +90,8 @@ pub enum Command {
         after_help = "Examples:\n  docker-test fit\n  docker-test fit | patch -p0\n  docker-test fit --check"
     )]
     Fit(Fit),
+    /// Show the order of the tests and how long a run will probably take
+    Plan(Plan),
     /// Open a shell with a test's own mounts, limits and system calls
     #[command(
         after_help = "Examples:\n  docker-test shell\n  docker-test shell --test test/login_test.sh\n  docker-test shell -- ls -l /work"

@@ -18,6 +18,7 @@ mod history;
 mod image;
 mod list;
 mod network;
+mod plan;
 mod prepare;
 mod recorded;
 mod report;
@@ -101,6 +102,7 @@ fn execute(command: Command, context: &Context) -> Result<u8, Failure> {
         Command::Show(arguments) => show::show(&arguments, context),
         Command::Compare(arguments) => compare::compare(&arguments, context),
         Command::Fit(arguments) => fit::fit(&arguments, context),
+        Command::Plan(arguments) => plan::plan(&arguments, context),
         Command::Shell(arguments) => shell::shell(&arguments, context),
         Command::Top(arguments) => top::top(&arguments, context),
         Command::History(arguments) => history::history(&arguments, context),

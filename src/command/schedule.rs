@@ -41,10 +41,15 @@ pub fn times(estimates: &[Estimate]) -> Vec<Duration> {
 
 /// How many workers at once.
 pub fn workers(asked: Workers, machine: &Machine, classes: &[Class], tests: usize) -> Capacity {
+    let needs: Vec<Room> = classes.iter().map(|class| Room::of(&class.given)).collect();
+    capacity_of(asked, machine, &needs, tests)
+}
+
+/// The same for workers that take so much.
+pub fn capacity_of(asked: Workers, machine: &Machine, needs: &[Room], tests: usize) -> Capacity {
     let has = Room {
         millicpus: machine.cpus as u64 * 1000,
         memory_bytes: machine.available_memory_bytes,
     };
-    let needs: Vec<Room> = classes.iter().map(|class| Room::of(&class.given)).collect();
-    capacity(asked, has, &needs, tests)
+    capacity(asked, has, needs, tests)
 }

@@ -5,6 +5,7 @@ mod capacity;
 mod compare;
 mod estimate;
 pub mod fit;
+mod forecast;
 mod named;
 
 use std::cmp::Reverse;
@@ -20,6 +21,7 @@ pub use apart::{Apart, Asked, apart, responses};
 pub use capacity::{Capacity, capacity};
 pub use compare::{Change, Direction, Figure, FigureChange, Seen, changes, lone};
 pub use estimate::{Estimate, History, longest_first};
+pub use forecast::{Forecast, Load, forecast};
 pub use named::{Named, named};
 
 /// What the command line says about the choice of tests.

@@ -7,6 +7,7 @@ use std::collections::BinaryHeap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::plan::{Capacity, Load, forecast};
 
 /// What happens in a simulated run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -387,13 +388,18 @@ fn the_profiles_fill_a_machine() {
             room,
             ..one_class(&takes)
         };
+        let capacity = Capacity { workers: 32, room };
+        let load = Load {
+            times: work.expected.clone(),
+            class_of: work.class_of.clone(),
+            needs: needs.clone(),
+        };
+        let forecast = forecast(&load, capacity).makespan.as_micros() as f64;
         let mut simulation = Simulation::new(32, work, takes, 300_000);
-        let end = simulation.run();
-        println!(
-            "RATIO {:.3} {}",
-            end as f64 / least as f64,
-            simulation.starts
-        );
+        let end = simulation.run() as f64;
+        assert!(end <= 1.05 * least as f64, "{end} {least}");
+        // What `plan` says of it, which leaves out the workers' starts.
+        assert!((end / forecast - 1.0).abs() < 0.05, "{end} {forecast}");
     }
 }
 
