@@ -25,7 +25,7 @@ pub use db::{DbCommand, DbPrune, Export};
 pub use image::{ImageCommand, ImageImport, ImageList, ImageRemove};
 pub use look::{Compare, Fit, Show};
 pub use report::Report;
-pub use schedule::Plan;
+pub use schedule::{Plan, RunSchedule, ShardChoice};
 pub use text::{completions, man};
 pub use top::{History, Top};
 pub use usage::{Refused, parse};
@@ -207,6 +207,9 @@ pub struct Run {
     /// Only tests whose id contains this text, or matches it as a glob; may be repeated
     #[arg(long, value_name = "PATTERN")]
     pub filter: Vec<String>,
+    /// In which order, and which part.
+    #[command(flatten)]
+    pub schedule: RunSchedule,
     /// Start no further test after the first that is not good
     #[arg(long)]
     pub fail_fast: bool,

@@ -1,4 +1,4 @@
-//! `plan`: what can be typed of it.
+//! What can be typed of a run's schedule: `plan`, and the options of `run`.
 
 use std::path::PathBuf;
 
@@ -6,6 +6,38 @@ use clap::Args;
 
 use super::{MessageFormat, workers};
 use crate::config::Workers;
+use crate::model::Shard;
+
+/// In which order `run` runs what, and which part of it.
+#[derive(Debug, Args)]
+pub struct RunSchedule {
+    /// Run the I-th of N parts of the suite; auto: the part that the CI's own variables name
+    #[arg(long, value_name = "I/N", allow_hyphen_values = true, value_parser = shard)]
+    pub shard: Option<ShardChoice>,
+    /// The variable with the number of shards where the CI gives an index alone [default: DOCKER_TEST_SHARDS]
+    #[arg(long, value_name = "VARIABLE")]
+    pub shards_from: Option<String>,
+    /// Run the tests in an order of chance, of SEED or a new one
+    #[arg(long, value_name = "SEED", num_args = 0..=1, require_equals = true)]
+    pub shuffle: Option<Option<u32>>,
+}
+
+/// `--shard`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShardChoice {
+    /// The CI's own variables say it.
+    Auto,
+    /// This one.
+    One(Shard),
+}
+
+fn shard(text: &str) -> Result<ShardChoice, String> {
+    if text == "auto" {
+        return Ok(ShardChoice::Auto);
+    }
+    let shard = Shard::parse(text).map(ShardChoice::One);
+    shard.ok_or_else(|| "write which of how many, as in 1/3, or auto".to_owned())
+}
 
 /// `plan`.
 #[derive(Debug, Args)]

@@ -98,6 +98,7 @@ pub fn listing(setup: &Setup, image: Option<&ImageChoice>) -> Result<Option<Vec<
         head: setup.head(&tests, &classes, 1),
         engine_version: Answer::none(),
         warnings: Vec::new(),
+        notes: Vec::new(),
         responses: Responses::default(),
         classes,
         class_of: vec![0],

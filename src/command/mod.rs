@@ -25,6 +25,7 @@ mod report;
 mod run;
 mod schedule;
 mod setup;
+mod shard;
 mod shell;
 mod show;
 mod test;

@@ -9,11 +9,12 @@ use super::list::listing;
 use super::network::OwnNetwork;
 use super::prepare::tests;
 use super::report;
-use super::schedule::{history, in_order, times, workers};
+use super::schedule::{Ordered, history, in_order, ordered, seed_note, workers};
 use super::setup::Setup;
+use super::shard::{self, part};
 use super::{Context, Failure};
 use crate::cli::{Fresh, MessageFormat, Run, parse_env};
-use crate::event::{Event, Sink, SinkError};
+use crate::event::{Event, RunStarted, Sink, SinkError};
 use crate::model::{ByteText, ImageChoice, Test};
 use crate::plan::{Asked, History, Selection, apart};
 use crate::report::{Background, Human, Json, Options, Target};
@@ -45,6 +46,7 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
     };
     let apart = apart(asked, &setup.config)?;
     possible(&apart, setup.engine.as_ref())?;
+    let shard = shard::asked(&arguments.schedule, context)?;
     let selection = Selection {
         profile: arguments.profile.clone(),
         image: arguments.image.clone(),
@@ -63,16 +65,23 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
         setup.engine.as_ref(),
         context,
     )?;
-    // A dry run opens no database, and a run without a record needs none.
-    let history = if arguments.dry_run {
+    // A shard needs the history, which divides the suite; without one a dry run opens no database,
+    // and a run without a record does without a past that cannot be read.
+    let history = if arguments.dry_run && shard.is_none() {
         History::default()
     } else {
         match history(&setup.config) {
-            Err(_) if arguments.no_record => History::default(),
+            Err(_) if arguments.no_record && shard.is_none() => History::default(),
             history => history?,
         }
     };
     let (tests, estimates) = in_order(tests, &history);
+    let part = part(tests, estimates, &history, shard);
+    let Ordered {
+        tests,
+        expected,
+        seed,
+    } = ordered(&part, arguments.schedule.shuffle, &setup.run);
     setup.keep_apart(apart);
     if !setup.plain {
         setup.runtime()?;
@@ -133,12 +142,18 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
     let command = setup.config.suite.command.clone();
     let request = Request {
         engine_version,
-        head: setup.head(&tests, &classes, slots),
+        head: RunStarted {
+            suite: part.suite,
+            division: part.division,
+            seed,
+            ..setup.head(&tests, &classes, slots)
+        },
         warnings,
+        notes: part.note.into_iter().chain(seed.map(seed_note)).collect(),
         responses: setup.apart.responses.clone(),
         classes,
         class_of,
-        expected: times(&estimates),
+        expected,
         room: capacity.room,
         command: Box::new(move |test| suite::command(&command, &test.id)),
         environment: setup.environment(&extra),

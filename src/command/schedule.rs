@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Failure;
+use super::shard::Part;
 use crate::config::{Config, Workers};
 use crate::host::Machine;
 use crate::model::{Room, Test};
-use crate::plan::{Capacity, Estimate, History, capacity, longest_first};
+use crate::plan::{Capacity, Estimate, History, capacity, longest_first, shuffle};
 use crate::run::Class;
 use crate::store::Reader;
 
@@ -32,6 +33,42 @@ pub fn in_order(tests: Arc<Vec<Test>>, history: &History) -> (Arc<Vec<Test>>, Ve
     let mut tests = Arc::unwrap_or_clone(tests);
     longest_first(&mut tests, &mut estimates);
     (Arc::new(tests), estimates)
+}
+
+/// The tests as they are handed out.
+pub struct Ordered {
+    /// The tests.
+    pub tests: Arc<Vec<Test>>,
+    /// How long each probably takes; empty where that is unknown, or the order is one of chance.
+    pub expected: Vec<Duration>,
+    /// The order's seed, where it is one of chance.
+    pub seed: Option<u32>,
+}
+
+/// The order of a part of a suite: of chance where that was asked for, with a seed from the run's
+/// name where none was.
+pub fn ordered(part: &Part, asked: Option<Option<u32>>, run: &str) -> Ordered {
+    let Some(asked) = asked else {
+        return Ordered {
+            tests: Arc::clone(&part.tests),
+            expected: times(&part.estimates),
+            seed: None,
+        };
+    };
+    let chance = || u64::from_str_radix(run, 16).map_or(0, |number| number as u32);
+    let seed = asked.unwrap_or_else(chance);
+    let mut tests = part.tests.to_vec();
+    shuffle(&mut tests, seed);
+    Ordered {
+        tests: Arc::new(tests),
+        expected: Vec::new(),
+        seed: Some(seed),
+    }
+}
+
+/// What to say of an order of chance.
+pub fn seed_note(seed: u32) -> String {
+    format!("the order is one of chance; --shuffle={seed} gives it again")
 }
 
 /// The times alone.

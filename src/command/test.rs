@@ -91,6 +91,7 @@ pub fn test(arguments: &Test, context: &Context) -> Result<u8, Failure> {
             head,
             engine_version: Answer::none(),
             warnings: Vec::new(),
+            notes: Vec::new(),
             responses,
             classes,
             class_of,

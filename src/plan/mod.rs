@@ -7,6 +7,8 @@ mod estimate;
 pub mod fit;
 mod forecast;
 mod named;
+mod shard;
+mod shuffle;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -23,6 +25,8 @@ pub use compare::{Change, Direction, Figure, FigureChange, Seen, changes, lone};
 pub use estimate::{Estimate, History, longest_first};
 pub use forecast::{Forecast, Load, forecast};
 pub use named::{Named, named};
+pub use shard::{SHARDS, divide, from_ci, manifest};
+pub use shuffle::shuffle;
 
 /// What the command line says about the choice of tests.
 #[derive(Clone, Debug, Default)]

@@ -52,9 +52,14 @@ pub fn run(
             looked: Instant::now(),
         };
         machine.events.push(Event::RunStarted(request.head.clone()));
-        for message in &request.warnings {
+        let warnings = request
+            .warnings
+            .iter()
+            .map(|line| (Severity::Warning, line));
+        let notes = request.notes.iter().map(|line| (Severity::Info, line));
+        for (severity, message) in warnings.chain(notes) {
             machine.events.push(Event::Notice(Notice {
-                severity: Severity::Warning,
+                severity,
                 message: message.clone(),
             }));
         }

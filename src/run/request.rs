@@ -61,6 +61,8 @@ pub struct Request {
     pub head: RunStarted,
     /// What is not as it was asked for; each one safe line.
     pub warnings: Vec<String>,
+    /// What is good to know; each one safe line.
+    pub notes: Vec<String>,
     /// What is made of violations.
     pub responses: Responses,
     /// The engine's version, as soon as it has told it.

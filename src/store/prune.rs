@@ -5,12 +5,13 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use super::{Store, StoreError, patiently};
 
 /// Tables with rows of a run, those that refer to others first.
-const OF_A_RUN: [&str; 7] = [
+const OF_A_RUN: [&str; 8] = [
     "series",
     "violations",
     "outputs",
     "peaks",
     "planned",
+    "elsewhere",
     "workers",
     "attempts",
 ];
@@ -100,6 +101,7 @@ impl Store {
         let removed = self.in_one(|connection| {
             connection.execute(
                 "DELETE FROM tests WHERE test NOT IN (SELECT test FROM planned)
+                 AND test NOT IN (SELECT test FROM elsewhere)
                  AND test NOT IN (SELECT test FROM attempts)",
                 [],
             )
