@@ -4,6 +4,7 @@
 mod db;
 mod image;
 mod look;
+mod merge;
 mod report;
 mod schedule;
 mod text;
@@ -24,6 +25,7 @@ use crate::model::{ByteText, ImageChoice, Level, Network, parse_duration};
 pub use db::{DbCommand, DbPrune, Export};
 pub use image::{ImageCommand, ImageImport, ImageList, ImageRemove};
 pub use look::{Compare, Fit, Show};
+pub use merge::Merge;
 pub use report::Report;
 pub use schedule::{Plan, RunSchedule, ShardChoice};
 pub use text::{completions, man};
@@ -92,6 +94,8 @@ pub enum Command {
     Fit(Fit),
     /// Show the order of the tests and how long a run will probably take
     Plan(Plan),
+    /// Make one database of those of a suite's shards, and say whether they are the whole
+    Merge(Merge),
     /// Open a shell with a test's own mounts, limits and system calls
     #[command(
         after_help = "Examples:\n  docker-test shell\n  docker-test shell --test test/login_test.sh\n  docker-test shell -- ls -l /work"

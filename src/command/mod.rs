@@ -17,6 +17,7 @@ mod fit;
 mod history;
 mod image;
 mod list;
+mod merge;
 mod network;
 mod plan;
 mod prepare;
@@ -104,6 +105,7 @@ fn execute(command: Command, context: &Context) -> Result<u8, Failure> {
         Command::Compare(arguments) => compare::compare(&arguments, context),
         Command::Fit(arguments) => fit::fit(&arguments, context),
         Command::Plan(arguments) => plan::plan(&arguments, context),
+        Command::Merge(arguments) => merge::merge(&arguments, context),
         Command::Shell(arguments) => shell::shell(&arguments, context),
         Command::Top(arguments) => top::top(&arguments, context),
         Command::History(arguments) => history::history(&arguments, context),

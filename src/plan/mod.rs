@@ -2,6 +2,7 @@
 
 mod apart;
 mod capacity;
+mod certificate;
 mod compare;
 mod estimate;
 pub mod fit;
@@ -21,6 +22,7 @@ use crate::suite::FoundTest;
 
 pub use apart::{Apart, Asked, apart, responses};
 pub use capacity::{Capacity, capacity};
+pub use certificate::{Certificate, Entry, Part, certify};
 pub use compare::{Change, Direction, Figure, FigureChange, Seen, changes, lone};
 pub use estimate::{Estimate, History, longest_first};
 pub use forecast::{Forecast, Load, forecast};

@@ -5,24 +5,25 @@ use std::collections::BinaryHeap;
 
 use sha2::{Digest, Sha256};
 
-use super::Estimate;
+use super::{Entry, Estimate};
 use crate::model::{Shard, Test, escape};
 
 /// SHA-256 of what a suite is, in hexadecimal digits: every test's id, profile and image, whatever
 /// their order.
 pub fn manifest(tests: &[Test]) -> String {
     let entry = |test: &Test| {
-        (
-            test.id.clone(),
-            test.profile.clone(),
-            test.image.to_string(),
-        )
+        let id = test.id.text().clone();
+        (id, test.profile.clone(), test.image.to_string())
     };
-    let mut entries: Vec<_> = tests.iter().map(entry).collect();
+    manifest_of(tests.iter().map(entry).collect())
+}
+
+/// The same of ids, profiles and images.
+pub fn manifest_of(mut entries: Vec<Entry>) -> String {
     entries.sort_unstable();
     let mut hash = Sha256::new();
     for (id, profile, image) in entries {
-        for part in [id.text().as_bytes(), profile.as_bytes(), image.as_bytes()] {
+        for part in [id.as_bytes(), profile.as_bytes(), image.as_bytes()] {
             // With its length before it, no two lists are written alike.
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part);

@@ -10,6 +10,7 @@
 
 mod attempt;
 mod background;
+pub mod certificate;
 mod clean;
 mod color;
 mod compare;

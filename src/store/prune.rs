@@ -75,7 +75,7 @@ impl Store {
     }
 
     /// Does something in a transaction of its own.
-    fn in_one<T>(
+    pub(super) fn in_one<T>(
         &self,
         action: impl Fn(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
@@ -193,7 +193,7 @@ fn attempts(connection: &Connection, run: &str) -> rusqlite::Result<u64> {
 }
 
 /// Removes a run; how many attempts it had. Row by row through the foreign keys would take longer.
-fn remove(connection: &Connection, run: &str) -> rusqlite::Result<u64> {
+pub(super) fn remove(connection: &Connection, run: &str) -> rusqlite::Result<u64> {
     let mut attempts = 0;
     for table in OF_A_RUN {
         attempts = connection

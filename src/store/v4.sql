@@ -4,6 +4,7 @@ ALTER TABLE runs ADD COLUMN suite TEXT;         -- SHA-256 of the whole suite's 
 ALTER TABLE runs ADD COLUMN shard INTEGER;      -- from 1
 ALTER TABLE runs ADD COLUMN shards INTEGER;
 ALTER TABLE runs ADD COLUMN history TEXT;       -- SHA-256 of what the suite was divided by
+ALTER TABLE runs ADD COLUMN merged TEXT;        -- the same for the shards that are together the whole suite
 -- NULL also where the tests were in no order of chance.
 ALTER TABLE runs ADD COLUMN seed INTEGER;
 

@@ -28,6 +28,7 @@ mod layers;
 mod levels;
 mod look;
 mod machine;
+mod merging;
 mod odd_input;
 mod records;
 mod redact;

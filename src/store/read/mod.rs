@@ -5,6 +5,7 @@ mod baseline;
 mod durations;
 mod export;
 mod named;
+mod part;
 mod run;
 mod top;
 
@@ -20,6 +21,7 @@ pub use attempt::{StoredAttempt, StoredOutput, StoredViolation};
 pub use baseline::{PastAttempt, Where};
 pub use export::Cell;
 pub use named::TestsNamed;
+
 pub use run::{StoredRun, StoredWorker};
 pub use top::TopTest;
 
