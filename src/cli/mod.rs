@@ -6,6 +6,7 @@ mod image;
 mod look;
 mod merge;
 mod report;
+mod reports;
 mod schedule;
 mod text;
 mod top;
@@ -27,6 +28,7 @@ pub use image::{ImageCommand, ImageImport, ImageList, ImageRemove};
 pub use look::{Compare, Fit, Show};
 pub use merge::Merge;
 pub use report::Report;
+pub use reports::Reports;
 pub use schedule::{Plan, RunSchedule, ShardChoice};
 pub use text::{completions, man};
 pub use top::{History, Top};
@@ -63,7 +65,7 @@ pub enum Command {
     Build(Build),
     /// Run tests, each under its profile, in hardened containers
     #[command(
-        after_help = "Examples:\n  docker-test run\n  docker-test run test/unit --workers 4 --fail-fast\n  docker-test run --filter login --profile slow\n  docker-test run --html report.html"
+        after_help = "Examples:\n  docker-test run\n  docker-test run test/unit --workers 4 --fail-fast\n  docker-test run --filter login --profile slow\n  docker-test run --junit out/junit.xml --html report.html"
     )]
     Run(Run),
     /// Run tests in the full image, with compilers, debuggers and QEMU
@@ -238,15 +240,15 @@ pub struct Run {
     /// What is printed: for people, or events as JSON lines
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub message_format: MessageFormat,
+    /// What else is written.
+    #[command(flatten)]
+    pub reports: Reports,
     /// Print the engine's command lines and start nothing
     #[arg(long)]
     pub dry_run: bool,
     /// Keep no record of this run
     #[arg(long)]
     pub no_record: bool,
-    /// Write the run as one page for a browser to this file, at its end
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["no_record", "dry_run"])]
-    pub html: Option<PathBuf>,
     /// For this program's own tests: hold the first N tests and let them go together
     #[arg(long, hide = true, default_value_t = 0, value_name = "N")]
     pub hold: usize,

@@ -7,7 +7,7 @@ use super::{Context, Failure, text};
 use crate::cli::{Build, BuildTarget};
 use crate::engine::Recipe;
 use crate::model::{format_bytes, format_duration};
-use crate::report::table;
+use crate::report::{one_line, table};
 use crate::run::Workshop;
 
 /// Builds, and ends with a table of image, size and time.
@@ -29,7 +29,7 @@ pub fn build(arguments: &Build, context: &Context) -> Result<u8, Failure> {
         program: program()?,
         runtime: runtime(&config),
         dry: false,
-        tell: &mut |line| eprintln!("{line}"),
+        tell: &mut |line| eprintln!("{}", one_line(line)),
     };
     let recipes: &[Recipe] = match arguments.image {
         BuildTarget::Isolation => &[Recipe::Isolation],

@@ -5,6 +5,7 @@ use crate::engine::BuildError;
 use crate::engine::EngineError;
 use crate::engine::ImageStoreError;
 use crate::plan::PlanError;
+use crate::report::FileError;
 use crate::run::RunError;
 use crate::store::StoreError;
 use crate::suite::SuiteError;
@@ -116,6 +117,15 @@ impl From<StoreError> for Failure {
     }
 }
 
+impl From<FileError> for Failure {
+    fn from(error: FileError) -> Self {
+        Failure {
+            exit: Exit::Results,
+            message: error.to_string(),
+        }
+    }
+}
+
 impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
         let exit = match error {
@@ -129,11 +139,11 @@ impl From<RunError> for Failure {
     }
 }
 
-impl From<crate::event::SinkError> for Failure {
-    fn from(error: crate::event::SinkError) -> Self {
+impl From<serde_json::Error> for Failure {
+    fn from(error: serde_json::Error) -> Self {
         Failure {
             exit: Exit::Results,
-            message: error.to_string(),
+            message: format!("it has no JSON: {error}"),
         }
     }
 }

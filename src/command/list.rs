@@ -12,7 +12,7 @@ use crate::model::{
     ByteText, ImageChoice, OutcomeKind, ProfileOrigin, Responses, Room, Test, TestId, escape,
 };
 use crate::plan::Selection;
-use crate::report::table;
+use crate::report::{json_line, table};
 use crate::run::{Answer, Inbox, Policy, Request, run};
 
 /// The longest listing, in bytes.
@@ -56,10 +56,7 @@ pub fn list(arguments: &List, context: &Context) -> Result<u8, Failure> {
         }
         MessageFormat::Json => {
             for test in tests.iter() {
-                let line = serde_json::to_string(test)
-                    .map_err(|error| Failure::usage(format!("a test cannot be shown: {error}")))?;
-                out.push_str(&line);
-                out.push('\n');
+                out.push_str(&json_line(test)?);
             }
         }
     }

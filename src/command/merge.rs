@@ -79,9 +79,7 @@ pub fn merge(arguments: &Merge, context: &Context) -> Result<u8, Failure> {
 fn print(certificate: &Certificate, arguments: &Merge, output: &Path) -> Result<u8, Failure> {
     let out = match arguments.message_format {
         MessageFormat::Human => certificate::human(certificate, &shown(output)),
-        MessageFormat::Json => {
-            certificate::json(certificate).map_err(|error| Failure::usage(error.0))?
-        }
+        MessageFormat::Json => certificate::json(certificate)?,
     };
     text::print(out.as_bytes())?;
     Ok(u8::from(!certificate.is_whole()))

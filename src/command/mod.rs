@@ -23,6 +23,7 @@ mod plan;
 mod prepare;
 mod recorded;
 mod report;
+mod reporter;
 mod run;
 mod schedule;
 mod setup;

@@ -66,7 +66,7 @@ pub fn plan(arguments: &Plan, context: &Context) -> Result<u8, Failure> {
     };
     let out = match arguments.message_format {
         MessageFormat::Human => shown.human(),
-        MessageFormat::Json => shown.json().map_err(|error| Failure::usage(error.0))?,
+        MessageFormat::Json => shown.json()?,
     };
     text::print(out.as_bytes())
 }

@@ -81,6 +81,6 @@ pub fn days_ago(days: u32) -> u64 {
 
 /// Prints a value as one JSON object.
 pub fn print_json(value: &impl serde::Serialize) -> Result<u8, Failure> {
-    let line = report::json_line(value).map_err(|error| Failure::usage(error.to_string()))?;
+    let line = report::json_line(value)?;
     text::print(line.as_bytes())
 }

@@ -4,15 +4,15 @@ use std::path::Path;
 
 use super::{Context, Exit, Failure, recorded, text};
 use crate::cli;
+use crate::report::WholeFile;
 use crate::report::html::{EARLIER, Report, Selection};
-use crate::report::{Target, TargetError};
 use crate::store::{Reader, StoredRun};
 
 /// Writes the page of a run.
 pub fn report(arguments: &cli::Report, context: &Context) -> Result<u8, Failure> {
     let target = match arguments.output.as_os_str().as_encoded_bytes() {
         b"-" => None,
-        _ => Some(Target::new(&arguments.output)?),
+        _ => Some(WholeFile::new(&arguments.output)?),
     };
     let (_, reader) = recorded::record(context)?;
     let run = match &arguments.run {
@@ -23,18 +23,22 @@ pub fn report(arguments: &cli::Report, context: &Context) -> Result<u8, Failure>
     match target {
         None => text::print(page.as_bytes()),
         Some(target) => {
-            target.write(page.as_bytes())?;
+            put(target, &page)?;
             Ok(0)
         }
     }
 }
 
 /// Writes the page of a run that has just ended.
-pub fn write(results: &Path, run: &str, target: &Target) -> Result<(), Failure> {
+pub fn write(results: &Path, run: &str, target: WholeFile) -> Result<(), Failure> {
     let reader = recorded::open(results)?;
     let run = recorded::run(&reader, run)?;
-    target.write(page(&reader, &run)?.as_bytes())?;
-    Ok(())
+    put(target, &page(&reader, &run)?)
+}
+
+fn put(mut target: WholeFile, page: &str) -> Result<(), Failure> {
+    target.write(page)?;
+    Ok(target.finish("", "")?)
 }
 
 /// Gathers what a page shows, what matters most first; each query is bounded, and nothing is asked
@@ -63,13 +67,4 @@ fn page(reader: &Reader, run: &StoredRun) -> Result<String, Failure> {
         }
     }
     report.render(&reader.workers(&run.run)?).map_err(failed)
-}
-
-impl From<TargetError> for Failure {
-    fn from(error: TargetError) -> Self {
-        Failure {
-            exit: Exit::Results,
-            message: error.to_string(),
-        }
-    }
 }

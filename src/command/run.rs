@@ -9,15 +9,16 @@ use super::list::listing;
 use super::network::OwnNetwork;
 use super::prepare::tests;
 use super::report;
+use super::reporter::reporter;
 use super::schedule::{Ordered, history, in_order, ordered, seed_note, workers};
 use super::setup::Setup;
 use super::shard::{self, part};
 use super::{Context, Failure};
-use crate::cli::{Fresh, MessageFormat, Run, parse_env};
+use crate::cli::{Fresh, Run, parse_env};
 use crate::event::{Event, RunStarted, Sink, SinkError};
 use crate::model::{ByteText, ImageChoice, Test};
 use crate::plan::{Asked, History, Selection, apart};
-use crate::report::{Background, Human, Json, Options, Target};
+use crate::report::{Background, WholeFile};
 use crate::run::{Class, Inbox, Policy, Request, Root, forward_signals, run as run_tests};
 use crate::store::Store;
 use crate::suite;
@@ -104,23 +105,12 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
         Some(Store::open(&setup.config.results_path())?)
     };
     let record = store.as_ref().map(|store| store.path().to_path_buf());
-    let report: Box<dyn Sink + Send> = match arguments.message_format {
-        MessageFormat::Json => Box::new(Json::new(Box::new(std::io::stdout()))),
-        MessageFormat::Human => {
-            let options = Options::new(
-                context.color,
-                &context.environment,
-                context.terminals,
-                false,
-                record.as_deref(),
-            );
-            Box::new(Human::new(
-                options,
-                Box::new(std::io::stdout()),
-                Box::new(std::io::stderr()),
-            ))
-        }
-    };
+    let report = reporter(
+        arguments.message_format,
+        &arguments.reports,
+        record.as_deref(),
+        context,
+    )?;
     let mut warnings: Vec<String> = setup.unreadable(&tests).into_iter().collect();
     warnings.splice(0..0, setup.apart.notes.clone());
     warnings.splice(0..0, setup.why.clone());
@@ -176,18 +166,18 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
     // What is left to print is printed, and the record closed.
     drop(sinks);
     if let Some(target) = html {
-        report::write(&setup.config.results_path(), &setup.run, &target)?;
+        report::write(&setup.config.results_path(), &setup.run, target)?;
     }
     Ok(finished.exit_status)
 }
 
 /// Where the page is to be written: known to be good before a test is run.
-fn html(arguments: &Run) -> Result<Option<Target>, Failure> {
-    match &arguments.html {
+fn html(arguments: &Run) -> Result<Option<WholeFile>, Failure> {
+    match &arguments.reports.html {
         Some(path) if path.as_os_str() == "-" => Err(Failure::usage(
             "invalid value '-' for '--html <FILE>': stdout has the run's own report\nhint: docker-test report -o - writes the page there",
         )),
-        Some(path) => Ok(Some(Target::new(path)?)),
+        Some(path) => Ok(Some(WholeFile::new(path)?)),
         None => Ok(None),
     }
 }

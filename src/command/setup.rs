@@ -15,6 +15,7 @@ use crate::event::RunStarted;
 use crate::host::{self, Machine};
 use crate::model::{ByteText, ImageChoice, Limits, Network, Test, escape};
 use crate::plan::{Apart, manifest};
+use crate::report::one_line;
 use crate::run::{
     Answer, Class, PROJECT, RUNTIME_FOLDER, Root, Site, Workshop, clamp, plain_spec, worker_spec,
 };
@@ -144,7 +145,7 @@ impl Setup {
             program: self.site.program.clone(),
             runtime,
             dry: self.dry,
-            tell: &mut |line| eprintln!("{line}"),
+            tell: &mut |line| eprintln!("{}", one_line(line)),
         };
         workshop
             .prepare(image, explicit)

@@ -12,6 +12,7 @@ use crate::cli::Shell;
 use crate::engine::Recipe;
 use crate::model::{ByteText, ImageChoice, Test};
 use crate::plan::{Asked, Selection, apart};
+use crate::report::one_line;
 use crate::run::HOME;
 use crate::suite;
 
@@ -73,7 +74,7 @@ pub fn shell(arguments: &Shell, context: &Context) -> Result<u8, Failure> {
         environment.push(("DOCKER_TEST_PROFILE".into(), test.profile.as_str().into()));
         let words = suite::command(&setup.config.suite.command, &test.id);
         let words: Vec<String> = words.iter().map(ByteText::to_string).collect();
-        eprintln!("the test's command: {}", words.join(" "));
+        eprintln!("the test's command: {}", one_line(&words.join(" ")));
     }
     let os = |text: ByteText| text.as_os_str().to_owned();
     spec.environment = environment

@@ -127,7 +127,8 @@ fn push_stream(out: &mut String, name: &str, captured: &Captured, record: Option
     }
 }
 
-fn facts(attempt: &Attempt) -> Vec<String> {
+/// `profile fast`, `worker 2`, `CPU time 1.1 ms`: how it was run and what it used.
+pub fn facts(attempt: &Attempt) -> Vec<String> {
     let mut facts = vec![
         format!("profile {}", clean::word(&attempt.profile)),
         format!("image {}", clean::word(&attempt.image)),

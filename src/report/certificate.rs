@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{clean, json};
-use crate::event::SinkError;
 use crate::model::ByteText;
 use crate::plan::Certificate;
 
@@ -95,11 +94,11 @@ struct Twice<'a> {
 ///
 /// # Errors
 /// It cannot be written as JSON.
-pub fn json(certificate: &Certificate) -> Result<String, SinkError> {
+pub fn json(certificate: &Certificate) -> serde_json::Result<String> {
     let parts = certificate.parts.iter();
     let missing = certificate.missing.iter();
     let twice = certificate.twice.iter();
-    json::line(&Json {
+    json::json_line(&Json {
         suite: &certificate.suite,
         tests: certificate.tests,
         shards: certificate.shards,

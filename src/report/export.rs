@@ -47,7 +47,7 @@ impl<W: Write> Export<W> {
                 writer.write_record(record).map_err(unwrapped)
             }
             Export::Json(columns, out) => {
-                let line = json::line(&Object(columns, cells)).map_err(io::Error::other)?;
+                let line = json::json_line(&Object(columns, cells)).map_err(io::Error::other)?;
                 out.write_all(line.as_bytes())
             }
         }

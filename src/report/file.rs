@@ -1,159 +1,225 @@
-//! A file that is written whole or not at all.
+//! Files that a report goes to: one that grows with the run, and one that is there whole or not at
+//! all.
 
-use std::fs;
-use std::io::{self, Write};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, fchown};
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Seek, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
-use nix::unistd::{AccessFlags, eaccess, geteuid};
+use nix::unistd::geteuid;
 
 use crate::model::escape;
 
-/// A place that a file can be written to.
-#[derive(Debug)]
-pub struct Target {
+/// A report's file cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[error("{} cannot be written: {problem}\nhint: name a file in a folder that this user may write to",
+    escape(.path.as_os_str().as_encoded_bytes()))]
+pub struct FileError {
+    path: PathBuf,
+    problem: String,
+}
+
+impl FileError {
+    fn new(path: &Path, problem: impl ToString) -> Self {
+        FileError {
+            path: path.to_path_buf(),
+            problem: problem.to_string(),
+        }
+    }
+}
+
+/// Makes or empties a file that grows with the run; with its name, safe to print. A pipe or a
+/// device does as well.
+///
+/// # Errors
+/// It cannot be written.
+pub fn growing(path: &Path) -> Result<(String, File), FileError> {
+    let failed = |error: io::Error| FileError::new(path, error);
+    make_folder(path)?;
+    let file = File::create(path).map_err(failed)?;
+    Ok((escape(path.as_os_str().as_encoded_bytes()), file))
+}
+
+/// A file that appears whole, at the end. Until then what is written waits in a file without a name
+/// in the same folder, so that memory does not grow with it and nothing is left by a program that is
+/// killed.
+pub struct WholeFile {
+    /// As it was asked for.
+    asked: PathBuf,
+    /// Where it will be, without symbolic links.
     path: PathBuf,
     folder: PathBuf,
+    body: BufWriter<File>,
+    bytes: u64,
 }
 
-/// Why it cannot.
-#[derive(Debug, thiserror::Error)]
-#[error("{path} cannot be written: {why}\nhint: {hint}")]
-pub struct TargetError {
-    path: String,
-    why: String,
-    hint: &'static str,
-}
-
-const HINT: &str = "name a file in a folder that is there and that you may write to";
-
-impl Target {
-    /// A place where there is nothing yet, or an ordinary file, which is replaced. Nothing is made.
+impl WholeFile {
+    /// Makes sure that the file can be written.
     ///
     /// # Errors
-    /// Something else is there, a symbolic link too: it is not followed; or the folder cannot be
-    /// written.
-    pub fn new(path: &Path) -> Result<Self, TargetError> {
-        let refuse = |why: &str| Err(error(path, why.to_owned()));
-        if path.file_name().is_none() || path.as_os_str().as_encoded_bytes().ends_with(b"/") {
-            return refuse("it does not name a file");
-        }
-        let folder = match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
+    /// It cannot be written, or something else than a file is there.
+    pub fn new(asked: &Path) -> Result<Self, FileError> {
+        let failed = |error: io::Error| FileError::new(asked, error);
+        make_folder(asked)?;
+        let path = match fs::canonicalize(asked) {
+            Ok(path) => path,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                std::path::absolute(asked).map_err(failed)?
+            }
+            Err(error) => return Err(failed(error)),
         };
-        match fs::symlink_metadata(path) {
-            Ok(found) if found.is_file() => {}
-            Ok(found) => return refuse(&format!("it is {}", kind(found.file_type()))),
-            Err(failed) if failed.kind() == io::ErrorKind::NotFound => {}
-            Err(failed) => return Err(error(path, failed.to_string())),
+        let found = fs::metadata(&path).ok();
+        let names_a_folder = asked.as_os_str().as_encoded_bytes().ends_with(b"/");
+        if path.file_name().is_none() || names_a_folder {
+            return Err(FileError::new(asked, "it does not name a file"));
         }
-        let may = fs::metadata(folder)
-            .and_then(|_| Ok(eaccess(folder, AccessFlags::W_OK | AccessFlags::X_OK)?));
-        if let Err(failed) = may {
-            let folder = escape(folder.as_os_str().as_encoded_bytes());
-            return refuse(&format!("folder {folder}: {failed}"));
+        if found.is_some_and(|found| !found.is_file()) {
+            return Err(FileError::new(asked, "something else than a file is there"));
         }
-        Ok(Target {
-            path: path.to_path_buf(),
-            folder: folder.to_path_buf(),
+        let folder = path.parent().unwrap_or(Path::new("/")).to_path_buf();
+        let body = tempfile::tempfile_in(&folder).map_err(failed)?;
+        Ok(WholeFile {
+            asked: asked.to_path_buf(),
+            path,
+            folder,
+            body: BufWriter::new(body),
+            bytes: 0,
         })
     }
 
-    /// Writes the file: it is there as a whole, or what was there before is. What root makes belongs
-    /// to the owner of the folder, as the results do.
+    /// Removes the file of an earlier run: nobody shall take it for this run's if this one does not
+    /// get to its end.
     ///
     /// # Errors
-    /// It cannot be written; nothing is left behind.
-    pub fn write(&self, bytes: &[u8]) -> Result<(), TargetError> {
-        // It may have become something else while the tests ran.
-        let again = Target::new(&self.path)?;
-        again
-            .replace(bytes)
-            .map_err(|failed| error(&self.path, failed.to_string()))
+    /// It is there and cannot be removed.
+    pub fn forget_earlier(&self) -> Result<(), FileError> {
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(FileError::new(&self.asked, error))
+            }
+            _ => Ok(()),
+        }
     }
 
-    fn replace(&self, bytes: &[u8]) -> io::Result<()> {
-        let everybody = fs::Permissions::from_mode(0o666);
-        let mut file = tempfile::Builder::new()
-            .prefix(".docker-test-")
-            .permissions(everybody)
-            .tempfile_in(&self.folder)?;
+    /// Bytes that were written.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Adds to the body.
+    ///
+    /// # Errors
+    /// The disk is full, say.
+    pub fn write(&mut self, text: &str) -> Result<(), FileError> {
+        self.bytes += text.len() as u64;
+        let written = self.body.write_all(text.as_bytes());
+        written.map_err(|error| FileError::new(&self.asked, error))
+    }
+
+    /// Puts the file in its place: `head`, the body, `tail`. What root makes belongs to the owner of
+    /// the folder, as the results do.
+    ///
+    /// # Errors
+    /// The disk is full, or the folder is gone. What was there before still is.
+    pub fn finish(self, head: &str, tail: &str) -> Result<(), FileError> {
+        let asked = self.asked.clone();
+        self.put(head, tail)
+            .map_err(|error| FileError::new(&asked, error))
+    }
+
+    fn put(self, head: &str, tail: &str) -> io::Result<()> {
+        let mut body = self
+            .body
+            .into_inner()
+            .map_err(io::IntoInnerError::into_error)?;
+        body.rewind()?;
         let owner = fs::metadata(&self.folder)?;
+        let mut whole = tempfile::Builder::new()
+            .prefix(".docker-test-")
+            // Less what the user's umask takes away.
+            .permissions(fs::Permissions::from_mode(0o666))
+            .tempfile_in(&self.folder)?;
+        whole.write_all(head.as_bytes())?;
+        io::copy(&mut body, whole.as_file_mut())?;
+        whole.write_all(tail.as_bytes())?;
         if geteuid().is_root() && owner.uid() != 0 {
             // A filesystem without owners is no reason to write nothing.
-            let _ = fchown(file.as_file(), Some(owner.uid()), Some(owner.gid()));
+            let _ = fchown(whole.as_file(), Some(owner.uid()), Some(owner.gid()));
         }
-        file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(&self.path).map_err(|failed| failed.error)?;
+        whole.as_file().sync_all()?;
+        whole.persist(&self.path)?;
         Ok(())
     }
 }
 
-fn error(path: &Path, why: String) -> TargetError {
-    TargetError {
-        path: escape(path.as_os_str().as_encoded_bytes()),
-        why,
-        hint: HINT,
-    }
-}
-
-fn kind(found: fs::FileType) -> &'static str {
-    if found.is_dir() {
-        "a folder"
-    } else if found.is_symlink() {
-        "a symbolic link, which is not followed"
-    } else if found.is_char_device() || found.is_block_device() {
-        "a device"
-    } else {
-        "no ordinary file"
+/// Makes the folder of a file.
+fn make_folder(path: &Path) -> Result<(), FileError> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    match folder {
+        Some(folder) => fs::create_dir_all(folder).map_err(|error| FileError::new(path, error)),
+        None => Ok(()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::symlink;
-    use tempfile::tempdir;
 
     #[test]
-    fn it_is_written_whole_and_replaces() {
-        let folder = tempdir().unwrap();
-        let path = folder.path().join("page.html");
-        let target = Target::new(&path).unwrap();
-        assert!(!path.exists());
-        target.write(b"one").unwrap();
-        target.write(b"two").unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"two");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-        assert_ne!(fs::metadata(&path).unwrap().mode() & 0o400, 0);
+    fn it_appears_whole_and_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b.xml");
+        let mut file = WholeFile::new(&path).unwrap();
+        file.write("body").unwrap();
+        assert_eq!((path.exists(), file.bytes()), (false, 4));
+        file.finish("<", ">").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "<body>");
+        let all = fs::read_dir(path.parent().unwrap()).unwrap();
+        assert_eq!(all.count(), 1);
     }
 
     #[test]
-    fn what_is_no_ordinary_file_stays() {
-        let folder = tempdir().unwrap();
-        let file = folder.path().join("file");
-        fs::write(&file, "kept").unwrap();
-        let link = folder.path().join("link");
-        symlink(&file, &link).unwrap();
-        for (path, why) in [
-            (link.clone(), "it is a symbolic link, which is not followed"),
-            (folder.path().to_path_buf(), "it is a folder"),
-            (folder.path().join("x/"), "it does not name a file"),
-            (folder.path().join(".."), "it does not name a file"),
-            (file.join("below"), "Not a directory (os error 20)"),
-            (
-                folder.path().join("no/x"),
-                "No such file or directory (os error 2)",
-            ),
-        ] {
-            let said = Target::new(&path).unwrap_err().to_string();
-            assert!(said.contains(why) && said.ends_with(HINT), "{said}");
+    fn an_earlier_one_is_gone_when_that_is_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("b.xml");
+        fs::write(&path, "old").unwrap();
+        let file = WholeFile::new(&path).unwrap();
+        assert!(path.exists());
+        file.forget_earlier().unwrap();
+        file.forget_earlier().unwrap();
+        assert!(!path.exists());
+        drop(file);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_link_leads_to_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (link, file) = (folder.path().join("link"), folder.path().join("file"));
+        fs::write(&file, "old").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        WholeFile::new(&link).unwrap().finish("new", "").unwrap();
+        assert!(link.is_symlink());
+        assert_eq!(fs::read_to_string(&file).unwrap(), "new");
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let there = folder.path().join("file");
+        fs::write(&there, "mine").unwrap();
+        for wrong in [folder.path().to_path_buf(), there.join("below")] {
+            let error = WholeFile::new(&wrong).err().unwrap().to_string();
+            let begin = format!("{} cannot be written: ", wrong.display());
+            assert!(error.starts_with(&begin), "{error}");
+            assert!(growing(&wrong).is_err());
         }
-        let target = Target::new(&folder.path().join("late")).unwrap();
-        symlink(&file, folder.path().join("late")).unwrap();
-        assert!(target.write(b"x").is_err());
-        assert_eq!(fs::read(&file).unwrap(), b"kept");
+        assert_eq!(fs::read_to_string(&there).unwrap(), "mine");
+        let lost = folder.path().join("lost");
+        let file = WholeFile::new(&lost.join("b.xml")).unwrap();
+        fs::remove_dir_all(&lost).unwrap();
+        assert!(file.finish("", "").is_err());
     }
 }

@@ -4,23 +4,22 @@ use serde::Serialize;
 
 use super::history::{COLUMNS, History, PastAttempt};
 use super::json;
-use crate::event::SinkError;
 use crate::model::{ByteText, Figure, Source};
 
 /// The attempts, oldest first, and after them a trend for each figure that has one.
 ///
 /// # Errors
 /// It cannot be written as JSON.
-pub fn history_json(history: &History) -> Result<String, SinkError> {
+pub fn history_json(history: &History) -> Result<String, serde_json::Error> {
     let mut out = String::new();
     for past in &history.attempts {
-        out.push_str(&json::line(&Line::Attempt(attempt(past)))?);
+        out.push_str(&json::json_line(&Line::Attempt(attempt(past)))?);
     }
     for figure in COLUMNS {
         let Some(trend) = history.trend(figure) else {
             continue;
         };
-        out.push_str(&json::line(&Line::Trend(TrendLine {
+        out.push_str(&json::json_line(&Line::Trend(TrendLine {
             test: &history.test,
             figure: figure.as_str(),
             unit: figure.unit(),

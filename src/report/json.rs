@@ -1,12 +1,14 @@
-//! `--message-format json`: one event a line, see `doc/events.md`.
+//! `--message-format json` and `--json FILE`: one event a line, see `doc/events.md`.
 
 use std::io::Write;
+use std::path::Path;
 
 use serde::Serialize;
 
 use crate::event::{Event, Sink, SinkError};
 use crate::model::escape;
 
+use super::file::{FileError, growing};
 use super::out::Out;
 
 /// Writes every event as one JSON object a line.
@@ -21,25 +23,36 @@ impl Json {
             out: Out::new(stdout),
         }
     }
+
+    /// Writes to the file `path`, which is made or emptied now, and grows with the run.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn file(path: &Path) -> Result<Self, FileError> {
+        let (name, file) = growing(path)?;
+        Ok(Json {
+            out: Out::named(name, Box::new(file)),
+        })
+    }
 }
 
 impl Sink for Json {
     fn take(&mut self, events: &[Event]) -> Result<(), SinkError> {
         for event in events {
-            self.out.write(line(event)?.as_bytes())?;
+            let line = json_line(event)
+                .map_err(|error| SinkError(format!("cannot write an event as JSON: {error}")))?;
+            self.out.write(line.as_bytes())?;
         }
         Ok(())
     }
 }
 
-/// A value's line, with its line feed.
+/// A value's line, with its line feed, which no terminal and no CI system obeys.
 ///
 /// # Errors
-/// It has no JSON.
-pub fn line(value: &impl Serialize) -> Result<String, SinkError> {
-    let json = serde_json::to_string(value)
-        .map_err(|error| SinkError(format!("cannot write JSON: {error}")))?;
-    let mut line = harmless(&json);
+/// The value is none that JSON has.
+pub fn json_line(value: &impl Serialize) -> Result<String, serde_json::Error> {
+    let mut line = harmless(&serde_json::to_string(value)?);
     line.push('\n');
     Ok(line)
 }
@@ -85,7 +98,7 @@ mod tests {
             .collect();
         let written: Vec<String> = sample_run()
             .iter()
-            .map(|event| line(event).unwrap().trim_end().to_owned())
+            .map(|event| json_line(event).unwrap().trim_end().to_owned())
             .collect();
         assert_eq!(samples, written, "written:\n{}", written.join("\n"));
     }
@@ -139,7 +152,7 @@ mod tests {
             let mut attempt = attempt(&text);
             attempt.stdout.head = bytes.into();
             let event = Event::AttemptFinished(Box::new(attempt));
-            let line = line(&event).unwrap();
+            let line = json_line(&event).unwrap();
             let body = line.strip_suffix('\n').unwrap();
             let read: serde_json::Value = serde_json::from_str(body).unwrap();
             prop_assert_eq!(read, serde_json::to_value(&event).unwrap());
@@ -148,7 +161,7 @@ mod tests {
 
         #[test]
         fn no_line_holds_a_command(text in "[#a-z\\[\\]\\\\\"\u{9b}\u{202e}]{0,30}") {
-            let line = line(&notice(&text)).unwrap();
+            let line = json_line(&notice(&text)).unwrap();
             prop_assert!(!line.contains("##"));
             let hidden = line.contains(['\u{9b}', '\u{202e}']);
             prop_assert!(!hidden);

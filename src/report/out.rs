@@ -1,4 +1,4 @@
-//! stdout, as a reporter needs it: it can be closed, full, or not ready.
+//! stdout or a file that grows, as a reporter needs it: it can be closed, full, or not ready.
 
 use std::io::{ErrorKind, Write};
 use std::time::Duration;
@@ -8,13 +8,24 @@ use crate::event::SinkError;
 /// A stream for the report.
 pub struct Out {
     inner: Box<dyn Write + Send>,
+    /// What it is, in an error.
+    name: String,
     gone: bool,
 }
 
 impl Out {
-    /// Writes to `inner`.
+    /// Writes to stdout, which is `inner`.
     pub fn new(inner: Box<dyn Write + Send>) -> Self {
-        Out { inner, gone: false }
+        Out::named("to stdout", inner)
+    }
+
+    /// Writes to `inner`; an error begins with `cannot write` and the name.
+    pub fn named(name: impl Into<String>, inner: Box<dyn Write + Send>) -> Self {
+        Out {
+            inner,
+            name: name.into(),
+            gone: false,
+        }
     }
 
     /// Writes and flushes all of `bytes`. Once the reader is gone, does nothing: it has seen what it
@@ -32,7 +43,7 @@ impl Out {
                 self.gone = true;
                 Ok(())
             }
-            Err(error) => Err(SinkError(format!("cannot write to stdout: {error}"))),
+            Err(error) => Err(SinkError(format!("cannot write {}: {error}", self.name))),
         }
     }
 

@@ -5,7 +5,6 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::{json, table};
-use crate::event::SinkError;
 use crate::model::{ImageChoice, Test, TestId, format_duration};
 use crate::plan::{Estimate, Forecast};
 
@@ -134,7 +133,7 @@ impl Planned<'_> {
     ///
     /// # Errors
     /// It cannot be written as JSON.
-    pub fn json(&self) -> Result<String, SinkError> {
+    pub fn json(&self) -> serde_json::Result<String> {
         let forecast = self.forecast.as_ref();
         let line = |(at, test): (usize, &'_ Test)| {
             let estimate = self.estimates.get(at);
@@ -150,7 +149,7 @@ impl Planned<'_> {
         });
         let more = forecast.map(|forecast| forecast.more.as_slice());
         let more = more.unwrap_or_default().iter();
-        json::line(&Json {
+        json::json_line(&Json {
             workers: self.workers,
             history: self.history,
             known: self.known(),

@@ -98,7 +98,7 @@ fn hungriest(totals: &Totals) -> String {
 }
 
 /// `12 tests in 1.25 s: 9 pass (1 flaky), 3 fail`: only what occurs.
-fn counts(paint: Paint, totals: &Totals, finished: &RunFinished) -> String {
+pub fn counts(paint: Paint, totals: &Totals, finished: &RunFinished) -> String {
     let mut parts = Vec::new();
     for kind in OutcomeKind::ALL {
         let count = totals.count(kind);

@@ -4,7 +4,6 @@ use serde::Serialize;
 
 use super::figure::{share, shown};
 use super::{attempt, json, table};
-use crate::event::SinkError;
 use crate::model::{ByteText, Figure, Source, format_time};
 use crate::store::TopTest;
 
@@ -56,11 +55,11 @@ pub fn top(figure: Figure, days: u32, tests: &[TopTest]) -> String {
 ///
 /// # Errors
 /// It cannot be written as JSON.
-pub fn top_json(figure: Figure, tests: &[TopTest]) -> Result<String, SinkError> {
+pub fn top_json(figure: Figure, tests: &[TopTest]) -> Result<String, serde_json::Error> {
     let mut out = String::new();
     for test in tests {
         let attempt = &test.attempt;
-        out.push_str(&json::line(&Line {
+        out.push_str(&json::json_line(&Line {
             test: &attempt.test,
             figure: figure.as_str(),
             unit: figure.unit(),

@@ -89,8 +89,8 @@ impl Store {
         patiently(self.patience, done).map_err(|error| self.failed(error))
     }
 
-    /// Removes the tests that nothing refers to. What refers to them is looked up at once under the
-    /// lock, rather than for each test, for which `planned` would need an index.
+    /// Removes the tests that nothing refers to. What `planned` refers to is gathered at once under the
+    /// lock, and only where a test has no attempt: to look it up for each, it would need an index.
     fn remove_tests(&self) -> Result<u64, StoreError> {
         let check = |on: bool| {
             self.connection
@@ -100,9 +100,10 @@ impl Store {
         check(false)?;
         let removed = self.in_one(|connection| {
             connection.execute(
-                "DELETE FROM tests WHERE test NOT IN (SELECT test FROM planned)
-                 AND test NOT IN (SELECT test FROM elsewhere)
-                 AND test NOT IN (SELECT test FROM attempts)",
+                "DELETE FROM tests
+                 WHERE NOT EXISTS (SELECT 1 FROM attempts WHERE attempts.test = tests.test)
+                 AND test NOT IN (SELECT test FROM planned)
+                 AND test NOT IN (SELECT test FROM elsewhere)",
                 [],
             )
         });

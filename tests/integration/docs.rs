@@ -180,7 +180,12 @@ fn every_option_that_is_named_exists() {
         .split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'))
         .filter(|word| word.starts_with("--"))
         .collect();
-    for document in ["README.md", "doc/exit-codes.md", "doc/configuration.md"] {
+    for document in [
+        "README.md",
+        "doc/ci.md",
+        "doc/exit-codes.md",
+        "doc/configuration.md",
+    ] {
         for code in read(document).split('`').skip(1).step_by(2) {
             let option = code.split([' ', '=']).next().unwrap();
             if option.len() > 2 && option.starts_with("--") {

@@ -27,7 +27,7 @@ const ALLOWED_IN_LAYER: [(&str, &str); 6] = [
 ];
 
 /// One home per library.
-const HOMES: [(&str, &[&str]); 16] = [
+const HOMES: [(&str, &[&str]); 17] = [
     ("askama", &["report"]),
     ("csv", &["report"]),
     ("duct", &["engine"]),
@@ -41,6 +41,7 @@ const HOMES: [(&str, &[&str]); 16] = [
     ("indicatif", &["report"]),
     ("similar", &["report"]),
     ("terminal_size", &["command"]),
+    ("quick_junit", &["report"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),

@@ -4,6 +4,7 @@
 
 mod auto_engine;
 mod bad_input;
+mod ci;
 mod cli;
 mod docker_commands;
 mod docker_faults;
