@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::builder::PossibleValue;
+use clap::{Args, ValueEnum};
 
 use super::{MessageFormat, workers};
-use crate::config::Workers;
+use crate::config::{Flaky, MOST_RETRIES, Workers};
 use crate::model::Shard;
 
 /// In which order `run` runs what, and which part of it.
@@ -20,6 +21,31 @@ pub struct RunSchedule {
     /// Run the tests in an order of chance, of SEED or a new one
     #[arg(long, value_name = "SEED", num_args = 0..=1, require_equals = true)]
     pub shuffle: Option<Option<u32>>,
+    /// Run a test that is not good again, up to N times [default: the config's, or 0]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=i64::from(MOST_RETRIES)), allow_hyphen_values = true)]
+    pub retries: Option<u32>,
+    /// What is made of a test that passes only then [default: the config's, or warn]
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub flaky: Option<Flaky>,
+    /// Only the tests that the last run was not good with
+    #[arg(long, conflicts_with_all = ["resume", "shard"])]
+    pub failed: bool,
+    /// Only the tests that RUN never came to: last, or the start of a run's name
+    #[arg(long, value_name = "RUN", conflicts_with = "shard")]
+    pub resume: Option<String>,
+}
+
+impl ValueEnum for Flaky {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Flaky::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.as_str()).help(match self {
+            Flaky::Warn => "The summary names it",
+            Flaky::Fail => "The run's exit status is 1, too",
+        }))
+    }
 }
 
 /// `--shard`.

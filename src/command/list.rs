@@ -100,6 +100,8 @@ pub fn listing(setup: &Setup, image: Option<&ImageChoice>) -> Result<Option<Vec<
         classes,
         class_of: vec![0],
         expected: Vec::new(),
+        retries: Vec::new(),
+        fail_flaky: false,
         room: Room::UNLIMITED,
         command: Box::new(move |_| argv.clone()),
         environment: setup.environment(&[]),

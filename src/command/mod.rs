@@ -2,6 +2,7 @@
 
 pub mod probe;
 
+mod again;
 mod apart;
 mod build;
 mod choose;

@@ -1,8 +1,10 @@
 //! `docker-test run`: discover, plan, run, report, record.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::again;
 use super::apart::possible;
 use super::dry_run::dry_run;
 use super::list::listing;
@@ -15,9 +17,10 @@ use super::setup::Setup;
 use super::shard::{self, part};
 use super::{Context, Failure};
 use crate::cli::{Fresh, Run, parse_env};
+use crate::config::Flaky;
 use crate::event::{Event, RunStarted, Sink, SinkError};
 use crate::model::{ByteText, ImageChoice, Test};
-use crate::plan::{Asked, History, Selection, apart};
+use crate::plan::{Asked, History, Selection, apart, retries};
 use crate::report::{Background, WholeFile};
 use crate::run::{Class, Inbox, Policy, Request, Root, forward_signals, run as run_tests};
 use crate::store::Store;
@@ -66,6 +69,11 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
         setup.engine.as_ref(),
         context,
     )?;
+    let left = again::left(&arguments.schedule, &setup.config)?;
+    let (tests, left) = match left.map(|left| again::only(Arc::clone(&tests), &left)) {
+        Some((tests, note)) => (tests, Some(note)),
+        None => (tests, None),
+    };
     // A shard needs the history, which divides the suite; without one a dry run opens no database,
     // and a run without a record does without a past that cannot be read.
     let history = if arguments.dry_run && shard.is_none() {
@@ -83,6 +91,8 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
         expected,
         seed,
     } = ordered(&part, arguments.schedule.shuffle, &setup.run);
+    let retries = retries(&tests, &setup.config, arguments.schedule.retries)?;
+    let flaky = arguments.schedule.flaky.unwrap_or(setup.config.flaky);
     setup.keep_apart(apart);
     if !setup.plain {
         setup.runtime()?;
@@ -139,11 +149,17 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
             ..setup.head(&tests, &classes, slots)
         },
         warnings,
-        notes: part.note.into_iter().chain(seed.map(seed_note)).collect(),
+        notes: left
+            .into_iter()
+            .chain(part.note)
+            .chain(seed.map(seed_note))
+            .collect(),
         responses: setup.apart.responses.clone(),
         classes,
         class_of,
         expected,
+        retries,
+        fail_flaky: flaky == Flaky::Fail,
         room: capacity.room,
         command: Box::new(move |test| suite::command(&command, &test.id)),
         environment: setup.environment(&extra),

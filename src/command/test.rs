@@ -96,6 +96,8 @@ pub fn test(arguments: &Test, context: &Context) -> Result<u8, Failure> {
             classes,
             class_of,
             expected: Vec::new(),
+            retries: Vec::new(),
+            fail_flaky: false,
             room: Room::UNLIMITED,
             command: Box::new(move |test| suite::command(&command, &test.id)),
             environment,

@@ -8,6 +8,7 @@ mod estimate;
 pub mod fit;
 mod forecast;
 mod named;
+mod retries;
 mod shard;
 mod shuffle;
 
@@ -27,6 +28,7 @@ pub use compare::{Change, Direction, Figure, FigureChange, Seen, changes, lone};
 pub use estimate::{Estimate, History, longest_first};
 pub use forecast::{Forecast, Load, forecast};
 pub use named::{Named, named};
+pub use retries::retries;
 pub use shard::{SHARDS, divide, from_ci, manifest};
 pub use shuffle::shuffle;
 

@@ -11,6 +11,7 @@
 //! alone in a fresh worker; the others go back to the queue.
 
 mod crew;
+mod order;
 mod queues;
 mod worker;
 
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 use crate::model::{CrashCause, LostCause, NotRunCause, Outcome, Room};
 use crew::Crew;
+pub use order::{Action, Policy, Work};
 use queues::Queues;
 use worker::Worker;
 
@@ -35,51 +37,6 @@ const CONCLUSIONS: usize = 256;
 const ENGINE_TRIES: u32 = 3;
 /// How many workers in a row may fail to start before the run gives up.
 const START_TRIES: u32 = 3;
-
-/// What is to be done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Start a worker for this class.
-    Start(WorkerNumber, ClassIndex),
-    /// Send it this test under this number.
-    Send(WorkerNumber, TestIndex, u64),
-    /// Ask it for the tests that it has not started.
-    GiveBack(WorkerNumber),
-    /// Let it finish what it has, and end.
-    Finish(WorkerNumber),
-    /// End its running test, with grace.
-    Interrupt(WorkerNumber),
-    /// Kill its running test, and it.
-    Kill(WorkerNumber),
-    /// This is a test's last word without a report; with the worker that had it and its number there.
-    Conclude(TestIndex, Outcome, Option<(WorkerNumber, u64)>),
-    /// This attempt has no result; another follows.
-    Retry(TestIndex, LostCause, (WorkerNumber, u64)),
-}
-
-/// How workers are used.
-#[derive(Clone, Copy, Debug)]
-pub struct Policy {
-    /// Workers at most at once.
-    pub slots: usize,
-    /// A worker runs one test and is then replaced.
-    pub fresh: bool,
-    /// Stop at the first test that is not good.
-    pub fail_fast: bool,
-}
-
-/// What there is to do, and what it takes.
-#[derive(Clone, Debug)]
-pub struct Work {
-    /// Each test's class, in the order of the plan. Classes are numbered from 0.
-    pub class_of: Vec<ClassIndex>,
-    /// How long each test probably takes; empty where nothing is known of any.
-    pub expected: Vec<Duration>,
-    /// What a worker of each class may take of the machine.
-    pub needs: Vec<Room>,
-    /// What all workers together may take. One worker may always run.
-    pub room: Room,
-}
 
 /// Why no further test is started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -346,6 +303,16 @@ impl Dispatcher {
         let test = self.workers.change(number, report)??;
         self.open -= 1;
         Some(test)
+    }
+
+    /// A test that was reported is to be run again. Whether it will be: not where the run ends.
+    pub fn again(&mut self, test: TestIndex) -> bool {
+        if self.stop.is_some() {
+            return false;
+        }
+        self.open += 1;
+        self.queues.put_back(test);
+        true
     }
 
     /// Somebody else told a worker to stop, and it ended this test: it runs again.

@@ -40,6 +40,7 @@ pub fn run(
             workers: BTreeMap::new(),
             ending: 0,
             attempts: BTreeMap::new(),
+            again: BTreeMap::new(),
             events: Vec::new(),
             waiting: Vec::new(),
             unheld: request.hold,
@@ -108,6 +109,8 @@ pub struct Machine<'scope, 'env> {
     /// Containers of workers that said goodbye and are not gone yet.
     pub ending: usize,
     pub attempts: BTreeMap<TestIndex, u32>,
+    /// How often a test was run again because it was not good.
+    pub again: BTreeMap<TestIndex, u32>,
     pub events: Vec<Event>,
     /// Workers that wait for the others before their first test, and its number there.
     pub waiting: Vec<(WorkerNumber, u64)>,

@@ -73,6 +73,10 @@ pub struct Request {
     pub class_of: Vec<ClassIndex>,
     /// How long each test probably takes; empty where nothing is known of any.
     pub expected: Vec<Duration>,
+    /// How often each test is run again when it is not good; empty: never.
+    pub retries: Vec<u32>,
+    /// A test that passes only then counts as one that is not good.
+    pub fail_flaky: bool,
     /// What all workers together may take of the machine.
     pub room: Room,
     /// Each test's command.

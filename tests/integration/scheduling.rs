@@ -235,3 +235,132 @@ fn an_order_of_chance_can_be_had_again() {
     assert_eq!(executed(&project), order);
     assert_eq!(host(&project, &["--shuffle=x"]).status, 2);
 }
+
+/// A script that fails until it has been run so often.
+fn passes_at(project: &Project, name: &str, attempt: u32) -> String {
+    let count = project.path().join(name);
+    format!(
+        "echo x >> '{0}'; [ $(wc -l < '{0}') -ge {attempt} ]",
+        count.display()
+    )
+}
+
+/// `attempt superseded outcome` of each attempt at a test in the last run.
+fn attempts(project: &Project, name: &str) -> Vec<String> {
+    let rows = project.rows(&format!(
+        "select attempt || ' ' || superseded || ' ' || outcome from attempts join tests using (test)
+         where id = 'test/{name}_test.sh'
+         and run = (select run from runs order by started_unix_us desc limit 1) order by attempt"
+    ));
+    rows.into_iter().map(|row| row[0].clone()).collect()
+}
+
+#[test]
+fn a_test_that_is_not_good_is_run_again() {
+    let project = Project::new();
+    let (flaky, bad) = (passes_at(&project, "flaky", 3), "exit 1");
+    let project = project
+        .test("flaky", &flaky)
+        .test("bad", bad)
+        .test("good", "true");
+    let said = host(&project, &["--retries", "2"]);
+    assert_eq!(said.status, 1);
+    assert_eq!(
+        attempts(&project, "flaky"),
+        ["1 1 fail", "2 1 fail", "3 0 pass"]
+    );
+    assert_eq!(
+        attempts(&project, "bad"),
+        ["1 1 fail", "2 1 fail", "3 0 fail"]
+    );
+    assert_eq!(attempts(&project, "good"), ["1 0 pass"]);
+    assert!(
+        said.stdout.contains("2 pass (1 flaky), 1 fail"),
+        "{}",
+        said.stdout
+    );
+    for (more, status) in [
+        (&["--flaky", "warn"][..], 0),
+        (&["--flaky", "fail"], 1),
+        (&[], 0),
+    ] {
+        let _ = std::fs::remove_file(project.path().join("flaky"));
+        let only = ["--retries", "2", "test/flaky_test.sh"];
+        let said = host(&project, &[&only, more].concat());
+        assert_eq!(said.status, status, "{more:?}: {}", said.stdout);
+        assert!(said.stdout.contains("1 pass (1 flaky)"), "{}", said.stdout);
+    }
+    // A test that passes at once is not flaky; nor is one that is given up at the first failure.
+    assert_eq!(
+        host(&project, &["--flaky", "fail", "test/good_test.sh"]).status,
+        0
+    );
+    let said = host(&project, &["--retries", "-1"]);
+    assert_eq!(said.status, 2, "{}", said.stderr);
+}
+
+#[test]
+fn rules_say_which_tests_are_run_again() {
+    let project = Project::new().config(
+        "retries: 1\nflaky: fail\nrules:\n\
+         - {path: test/never_test.sh, retries: 0}\n\
+         - {path: test/often_test.sh, profile: fast, retries: 3}\n",
+    );
+    let project = ["often", "once", "never"]
+        .iter()
+        .fold(project, |project, name| project.test(name, "exit 1"));
+    assert_eq!(host(&project, &[]).status, 1);
+    let counts = ["often", "once", "never"].map(|name| attempts(&project, name).len());
+    assert_eq!(counts, [4, 2, 1]);
+    let profile = "select distinct profile from attempts join tests using (test)
+                   where id = 'test/often_test.sh'";
+    assert_eq!(project.query(profile), "fast");
+    assert_eq!(host(&project, &["--retries", "0"]).status, 1);
+    assert_eq!(attempts(&project, "often"), ["1 0 fail"]);
+}
+
+#[test]
+fn what_an_earlier_run_left_is_run() {
+    let project = Project::new()
+        .test("a_bad", "exit 1")
+        .test("b_good", "true")
+        .test("c_good", "true");
+    let nothing = host(&project, &["--failed"]);
+    assert_eq!(nothing.status, 2);
+    assert!(
+        nothing.stderr.contains("nothing is recorded"),
+        "{}",
+        nothing.stderr
+    );
+    let said = host(&project, &["--workers", "1", "--fail-fast"]);
+    assert_eq!(said.status, 1);
+    let run = project.query("select run from runs");
+    // What was never started.
+    let said = host(&project, &["--resume", &run[..8]]);
+    assert_eq!(said.status, 0, "{}", said.stdout);
+    assert_eq!(ran(&project), ["b_good", "c_good"]);
+    let note = format!("note: 2 tests that run {run} never came to\n");
+    assert!(said.stderr.contains(&note), "{}", said.stderr);
+    assert_eq!(host(&project, &[]).status, 1);
+    let said = host(&project, &["--failed"]);
+    assert_eq!(
+        (said.status, executed(&project)),
+        (1, vec!["test/a_bad_test.sh".into()])
+    );
+    let project = project.test("a_bad", "true");
+    assert_eq!(host(&project, &["--failed"]).status, 0);
+    assert_eq!(ran(&project), ["a_bad"]);
+    let said = host(&project, &["--failed"]);
+    assert_eq!(said.status, 0, "nothing is left: {}", said.stderr);
+    assert!(
+        said.stderr.contains("note: 0 tests that run "),
+        "{}",
+        said.stderr
+    );
+    for wrong in [
+        &["--resume", "no-such-run"][..],
+        &["--failed", "--resume", "last"],
+    ] {
+        assert_eq!(host(&project, wrong).status, 2);
+    }
+}

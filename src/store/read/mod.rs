@@ -8,6 +8,7 @@ mod named;
 mod part;
 mod run;
 mod top;
+mod unfinished;
 
 use std::path::{Path, PathBuf};
 
