@@ -461,6 +461,8 @@ impl Dispatcher {
 }
 
 #[cfg(test)]
+mod chaos;
+#[cfg(test)]
 mod makespan;
 #[cfg(test)]
 #[path = "dispatch_tests.rs"]
