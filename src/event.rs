@@ -11,8 +11,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::model::{
-    ByteText, Leak, Level, Limits, Network, Outcome, Resources, Series, Statistics, StopReason,
-    Termination, Test, TestId, TimeoutState, Violation,
+    ByteText, Leak, Level, Limits, Network, Outcome, Resources, Series, Shard, Statistics,
+    StopReason, Termination, Test, TestId, TimeoutState, Violation,
 };
 use crate::protocol::Attestation;
 
@@ -63,10 +63,30 @@ pub struct RunStarted {
     pub network: Network,
     /// What the level promises and does not hold is told, and no error.
     pub allow_weaker: bool,
+    /// Names the whole suite: SHA-256 of its tests' ids, profiles and images.
+    pub suite: String,
+    /// Which part of the suite this is; absent: all of it.
+    pub division: Option<Division>,
+    /// Of the order of chance that the tests are in; absent: they are not.
+    pub seed: Option<u32>,
     /// Workers at most at once.
     pub workers: usize,
     /// The planned tests, in order.
     pub tests: Arc<Vec<Test>>,
+}
+
+/// A part of a suite.
+#[derive(Clone, Debug, Serialize)]
+pub struct Division {
+    /// Which of how many.
+    #[serde(flatten)]
+    pub shard: Shard,
+    /// Names what is known of how long tests take, by which the suite was divided; absent: it was
+    /// divided by a hash of the ids.
+    pub history: Option<String>,
+    /// The tests of the other shards, each with its shard's number: for the store alone.
+    #[serde(skip)]
+    pub elsewhere: Arc<Vec<(Test, u32)>>,
 }
 
 /// Whether a limit that was asked for holds, as read back from inside.

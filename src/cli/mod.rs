@@ -4,8 +4,10 @@
 mod db;
 mod image;
 mod look;
+mod merge;
 mod report;
 mod reports;
+mod schedule;
 mod text;
 mod top;
 mod usage;
@@ -24,8 +26,10 @@ use crate::model::{ByteText, ImageChoice, Level, Network, parse_duration};
 pub use db::{DbCommand, DbPrune, Export};
 pub use image::{ImageCommand, ImageImport, ImageList, ImageRemove};
 pub use look::{Compare, Fit, Show};
+pub use merge::Merge;
 pub use report::Report;
 pub use reports::Reports;
+pub use schedule::{Plan, RunSchedule, ShardChoice};
 pub use text::{completions, man};
 pub use top::{History, Top};
 pub use usage::{Refused, parse};
@@ -90,6 +94,10 @@ pub enum Command {
         after_help = "Examples:\n  docker-test fit\n  docker-test fit | patch -p0\n  docker-test fit --check"
     )]
     Fit(Fit),
+    /// Show the order of the tests and how long a run will probably take
+    Plan(Plan),
+    /// Make one database of those of a suite's shards, and say whether they are the whole
+    Merge(Merge),
     /// Open a shell with a test's own mounts, limits and system calls
     #[command(
         after_help = "Examples:\n  docker-test shell\n  docker-test shell --test test/login_test.sh\n  docker-test shell -- ls -l /work"
@@ -205,6 +213,9 @@ pub struct Run {
     /// Only tests whose id contains this text, or matches it as a glob; may be repeated
     #[arg(long, value_name = "PATTERN")]
     pub filter: Vec<String>,
+    /// In which order, and which part.
+    #[command(flatten)]
+    pub schedule: RunSchedule,
     /// Start no further test after the first that is not good
     #[arg(long)]
     pub fail_fast: bool,

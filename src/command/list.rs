@@ -9,7 +9,7 @@ use super::{Context, Failure, text};
 use crate::cli::{EngineChoice, List, MessageFormat};
 use crate::event::{Attempt, Event, Sink, SinkError};
 use crate::model::{
-    ByteText, ImageChoice, OutcomeKind, ProfileOrigin, Responses, Test, TestId, escape,
+    ByteText, ImageChoice, OutcomeKind, ProfileOrigin, Responses, Room, Test, TestId, escape,
 };
 use crate::plan::Selection;
 use crate::report::{json_line, table};
@@ -95,9 +95,14 @@ pub fn listing(setup: &Setup, image: Option<&ImageChoice>) -> Result<Option<Vec<
         head: setup.head(&tests, &classes, 1),
         engine_version: Answer::none(),
         warnings: Vec::new(),
+        notes: Vec::new(),
         responses: Responses::default(),
         classes,
         class_of: vec![0],
+        expected: Vec::new(),
+        retries: Vec::new(),
+        fail_flaky: false,
+        room: Room::UNLIMITED,
         command: Box::new(move |_| argv.clone()),
         environment: setup.environment(&[]),
         directory: setup.directory(),

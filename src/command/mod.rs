@@ -2,6 +2,7 @@
 
 pub mod probe;
 
+mod again;
 mod apart;
 mod build;
 mod choose;
@@ -17,13 +18,17 @@ mod fit;
 mod history;
 mod image;
 mod list;
+mod merge;
 mod network;
+mod plan;
 mod prepare;
 mod recorded;
 mod report;
 mod reporter;
 mod run;
+mod schedule;
 mod setup;
+mod shard;
 mod shell;
 mod show;
 mod test;
@@ -101,6 +106,8 @@ fn execute(command: Command, context: &Context) -> Result<u8, Failure> {
         Command::Show(arguments) => show::show(&arguments, context),
         Command::Compare(arguments) => compare::compare(&arguments, context),
         Command::Fit(arguments) => fit::fit(&arguments, context),
+        Command::Plan(arguments) => plan::plan(&arguments, context),
+        Command::Merge(arguments) => merge::merge(&arguments, context),
         Command::Shell(arguments) => shell::shell(&arguments, context),
         Command::Top(arguments) => top::top(&arguments, context),
         Command::History(arguments) => history::history(&arguments, context),

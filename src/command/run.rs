@@ -1,8 +1,10 @@
 //! `docker-test run`: discover, plan, run, report, record.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::again;
 use super::apart::possible;
 use super::dry_run::dry_run;
 use super::list::listing;
@@ -10,13 +12,15 @@ use super::network::OwnNetwork;
 use super::prepare::tests;
 use super::report;
 use super::reporter::reporter;
+use super::schedule::{Ordered, history, in_order, ordered, seed_note, workers};
 use super::setup::Setup;
+use super::shard::{self, part};
 use super::{Context, Failure};
 use crate::cli::{Fresh, Run, parse_env};
-use crate::config::Workers;
-use crate::event::{Event, Sink, SinkError};
+use crate::config::Flaky;
+use crate::event::{Event, RunStarted, Sink, SinkError};
 use crate::model::{ByteText, ImageChoice, Test};
-use crate::plan::{Asked, Selection, apart};
+use crate::plan::{Asked, History, Selection, apart, retries};
 use crate::report::{Background, WholeFile};
 use crate::run::{Class, Inbox, Policy, Request, Root, forward_signals, run as run_tests};
 use crate::store::Store;
@@ -46,6 +50,7 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
     };
     let apart = apart(asked, &setup.config)?;
     possible(&apart, setup.engine.as_ref())?;
+    let shard = shard::asked(&arguments.schedule, context)?;
     let selection = Selection {
         profile: arguments.profile.clone(),
         image: arguments.image.clone(),
@@ -64,6 +69,30 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
         setup.engine.as_ref(),
         context,
     )?;
+    let left = again::left(&arguments.schedule, &setup.config)?;
+    let (tests, left) = match left.map(|left| again::only(Arc::clone(&tests), &left)) {
+        Some((tests, note)) => (tests, Some(note)),
+        None => (tests, None),
+    };
+    // A shard needs the history, which divides the suite; without one a dry run opens no database,
+    // and a run without a record does without a past that cannot be read.
+    let history = if arguments.dry_run && shard.is_none() {
+        History::default()
+    } else {
+        match history(&setup.config) {
+            Err(_) if arguments.no_record && shard.is_none() => History::default(),
+            history => history?,
+        }
+    };
+    let (tests, estimates) = in_order(tests, &history);
+    let part = part(tests, estimates, &history, shard);
+    let Ordered {
+        tests,
+        expected,
+        seed,
+    } = ordered(&part, arguments.schedule.shuffle, &setup.run);
+    let retries = retries(&tests, &setup.config, arguments.schedule.retries)?;
+    let flaky = arguments.schedule.flaky.unwrap_or(setup.config.flaky);
     setup.keep_apart(apart);
     if !setup.plain {
         setup.runtime()?;
@@ -72,7 +101,9 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
     let engine_version = setup.ask_version();
     let explicit = arguments.image.is_some() || setup.config.image.is_some();
     let Classes { classes, class_of } = Classes::of(&setup, &tests, arguments.timeout, explicit)?;
-    let slots = slots(&setup, arguments.workers, &tests, &classes);
+    let asked = arguments.workers.unwrap_or(setup.config.workers);
+    let capacity = workers(asked, &setup.machine, &classes, tests.len());
+    let slots = capacity.workers;
     if arguments.dry_run {
         return dry_run(&setup, &classes);
     }
@@ -111,11 +142,25 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
     let command = setup.config.suite.command.clone();
     let request = Request {
         engine_version,
-        head: setup.head(&tests, &classes, slots),
+        head: RunStarted {
+            suite: part.suite,
+            division: part.division,
+            seed,
+            ..setup.head(&tests, &classes, slots)
+        },
         warnings,
+        notes: left
+            .into_iter()
+            .chain(part.note)
+            .chain(seed.map(seed_note))
+            .collect(),
         responses: setup.apart.responses.clone(),
         classes,
         class_of,
+        expected,
+        retries,
+        fail_flaky: flaky == Flaky::Fail,
+        room: capacity.room,
         command: Box::new(move |test| suite::command(&command, &test.id)),
         environment: setup.environment(&extra),
         directory: setup.directory(),
@@ -205,24 +250,4 @@ impl Classes {
         }
         Ok(Classes { classes, class_of })
     }
-}
-
-/// How many workers at once.
-fn slots(setup: &Setup, asked: Option<Workers>, tests: &[Test], classes: &[Class]) -> usize {
-    let count = match asked.unwrap_or(setup.config.workers) {
-        Workers::Count(count) => count,
-        Workers::Auto => {
-            let heaviest = classes
-                .iter()
-                .map(|class| class.given.memory_bytes)
-                .max()
-                .unwrap_or(1);
-            let by_memory = setup.machine.available_memory_bytes / heaviest.max(1);
-            setup
-                .machine
-                .cpus
-                .min(usize::try_from(by_memory).unwrap_or(usize::MAX))
-        }
-    };
-    count.clamp(1, tests.len().max(1))
 }

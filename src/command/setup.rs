@@ -14,7 +14,7 @@ use crate::engine::{Docker, Engine, EngineKind};
 use crate::event::RunStarted;
 use crate::host::{self, Machine};
 use crate::model::{ByteText, ImageChoice, Limits, Network, Test, escape};
-use crate::plan::Apart;
+use crate::plan::{Apart, manifest};
 use crate::report::one_line;
 use crate::run::{
     Answer, Class, PROJECT, RUNTIME_FOLDER, Root, Site, Workshop, clamp, plain_spec, worker_spec,
@@ -218,6 +218,9 @@ impl Setup {
             level: self.apart.level,
             network: self.apart.network,
             allow_weaker: self.apart.allow_weaker,
+            suite: manifest(tests),
+            division: None,
+            seed: None,
             workers,
             tests: Arc::clone(tests),
         }

@@ -19,7 +19,7 @@ use crate::engine::{
     Capabilities, Container, ContainerSpec, Ending, Engine, EngineError, EngineKind, Health, Pipes,
 };
 use crate::event::Sink;
-use crate::model::ImageChoice;
+use crate::model::{ImageChoice, Room};
 use crate::plan::{Selection, responses};
 use crate::report::{Human, Json, Options};
 use crate::run::{Answer, Inbox, Policy, Request, run};
@@ -91,9 +91,14 @@ pub fn test(arguments: &Test, context: &Context) -> Result<u8, Failure> {
             head,
             engine_version: Answer::none(),
             warnings: Vec::new(),
+            notes: Vec::new(),
             responses,
             classes,
             class_of,
+            expected: Vec::new(),
+            retries: Vec::new(),
+            fail_flaky: false,
+            room: Room::UNLIMITED,
             command: Box::new(move |test| suite::command(&command, &test.id)),
             environment,
             directory,

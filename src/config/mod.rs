@@ -37,6 +37,8 @@ pub const FILE_NAME: &str = "docker-test.yaml";
 const MAX_BYTES: u64 = 1 << 20;
 /// The longest message about a file, in characters: values in it can be long.
 const MAX_MESSAGE: usize = 400;
+/// The most times that a test is run again.
+pub const MOST_RETRIES: u32 = 100;
 
 /// A project's configuration, with defaults where the file says nothing.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,6 +57,12 @@ pub struct Config {
     pub default_profile: String,
     /// Profiles by path; the last rule that matches counts.
     pub rules: Vec<Rule>,
+    /// How often a test is run again when it is not good.
+    pub retries: u32,
+    /// The same by path; the last rule that matches counts.
+    pub retry_rules: Vec<RetryRule>,
+    /// What is made of a test that passed only when it was run again.
+    pub flaky: Flaky,
     /// How many workers.
     pub workers: Workers,
     /// How much a test is kept apart.
@@ -93,6 +101,38 @@ pub struct Rule {
     pub path: String,
     /// The profile's name.
     pub profile: String,
+}
+
+/// Gives tests more attempts by their path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RetryRule {
+    /// A pattern for the test's path from the project's root.
+    pub path: String,
+    /// How many.
+    pub retries: u32,
+}
+
+/// What is made of a test that passed only when it was run again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Flaky {
+    /// The summary names it.
+    #[default]
+    Warn,
+    /// The run's exit status is 1, too.
+    Fail,
+}
+
+impl Flaky {
+    /// Both.
+    pub const ALL: [Flaky; 2] = [Flaky::Warn, Flaky::Fail];
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Flaky::Warn => "warn",
+            Flaky::Fail => "fail",
+        }
+    }
 }
 
 /// How many workers.
@@ -147,6 +187,9 @@ impl Config {
             profiles: built_in_profiles(),
             default_profile: DEFAULT_PROFILE.to_owned(),
             rules: Vec::new(),
+            retries: 0,
+            retry_rules: Vec::new(),
+            flaky: Flaky::default(),
             workers: Workers::Auto,
             level: Level::default(),
             network: Network::default(),

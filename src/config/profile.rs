@@ -122,7 +122,7 @@ fn cpus(field: &Field) -> Result<f64> {
     })
 }
 
-fn count(field: &Field, range: RangeInclusive<u64>) -> Result<u64> {
+pub(super) fn count(field: &Field, range: RangeInclusive<u64>) -> Result<u64> {
     match &field.node.value {
         Value::Scalar(Scalar::Number, text) => text.parse().ok(),
         _ => None,

@@ -6,7 +6,10 @@ use std::path::{Component, Path, PathBuf};
 use crate::model::{ImageChoice, Level, Network, escape};
 
 use super::yaml::{Node, Scalar, Value};
-use super::{Config, Patterns, Rule, Workers, nearest::suggestion, pieces, profile, violations};
+use super::{
+    Config, Flaky, MOST_RETRIES, Patterns, RetryRule, Rule, Workers, nearest::suggestion, pieces,
+    profile, violations,
+};
 
 /// The most workers that can be asked for.
 const MAX_WORKERS: usize = 1024;
@@ -42,6 +45,8 @@ pub(super) fn config(root: &Node, mut config: Config) -> Result<Config> {
         "profiles",
         "default-profile",
         "rules",
+        "retries",
+        "flaky",
         "workers",
         "level",
         "network",
@@ -55,11 +60,15 @@ pub(super) fn config(root: &Node, mut config: Config) -> Result<Config> {
         config.default_profile = profile::known(&field, &config.profiles)?;
     }
     if let Some(field) = keys.remove("rules") {
-        config.rules = field
-            .list()?
-            .iter()
-            .map(|field| rule(field, &config))
-            .collect::<Result<_>>()?;
+        for field in field.list()? {
+            rule(&field, &mut config)?;
+        }
+    }
+    if let Some(field) = keys.remove("retries") {
+        config.retries = retries(&field)?;
+    }
+    if let Some(field) = keys.remove("flaky") {
+        config.flaky = word(&field, &Flaky::ALL, Flaky::as_str)?;
     }
     if let Some(field) = keys.remove("image") {
         config.image = Some(image(&field)?);
@@ -118,21 +127,38 @@ fn suite(field: &Field, config: &mut Config) -> Result<()> {
     Ok(())
 }
 
-fn rule(field: &Field, config: &Config) -> Result<Rule> {
-    let mut keys = field.keys(&["path", "profile"])?;
-    let mut need = |key: &str| {
-        keys.remove(key).ok_or_else(|| {
-            field.wrong(
-                &format!("has no '{key}'"),
-                "write {path: \"test/unit/**\", profile: fast}",
-            )
-        })
+fn rule(field: &Field, config: &mut Config) -> Result<()> {
+    let mut keys = field.keys(&["path", "profile", "retries"])?;
+    let lacks = |key: &str| {
+        field.wrong(
+            &format!("has no '{key}'"),
+            "write {path: \"test/unit/**\", profile: fast}",
+        )
     };
-    let (path, profile) = (need("path")?, need("profile")?);
-    Ok(Rule {
-        path: pattern(&path)?,
-        profile: profile::known(&profile, &config.profiles)?,
-    })
+    let path = keys.remove("path").ok_or_else(|| lacks("path"))?;
+    let path = pattern(&path)?;
+    let (profile, again) = (keys.remove("profile"), keys.remove("retries"));
+    if let Some(field) = &again {
+        config.retry_rules.push(RetryRule {
+            path: path.clone(),
+            retries: retries(field)?,
+        });
+    }
+    match profile {
+        Some(field) => config.rules.push(Rule {
+            path,
+            profile: profile::known(&field, &config.profiles)?,
+        }),
+        None if again.is_some() => {}
+        None => return Err(lacks("profile")),
+    }
+    Ok(())
+}
+
+/// How often a test is run again.
+fn retries(field: &Field) -> Result<u32> {
+    let count = profile::count(field, 0..=MOST_RETRIES.into())?;
+    Ok(u32::try_from(count).unwrap_or(MOST_RETRIES))
 }
 
 /// An image, by word or by reference.

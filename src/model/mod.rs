@@ -5,10 +5,13 @@ mod image;
 mod level;
 pub mod noise;
 mod outcome;
+mod past;
 mod profile;
 mod resources;
 mod response;
+mod room;
 mod series;
+mod shard;
 mod statistics;
 mod test;
 mod text;
@@ -24,10 +27,13 @@ pub use outcome::{
     Clock, CrashCause, FailReason, LostCause, NotRunCause, Outcome, OutcomeKind, StopReason,
     Termination, signal_name,
 };
+pub use past::Past;
 pub use profile::{DEFAULT_PROFILE, Limits, Profile, built_in_profiles};
 pub use resources::{Leak, NAMED_FILES, Resources, Source};
 pub use response::{Response, Responses};
+pub use room::Room;
 pub use series::{Sample, Series};
+pub use shard::Shard;
 pub use statistics::{Spread, Statistics, median};
 pub use test::{ProfileOrigin, Test, TestId};
 pub use text::{ByteText, escape};

@@ -1,9 +1,16 @@
 //! Layer 2: which tests are run, under which profile, in which image and in which order. Pure.
 
 mod apart;
+mod capacity;
+mod certificate;
 mod compare;
+mod estimate;
 pub mod fit;
+mod forecast;
 mod named;
+mod retries;
+mod shard;
+mod shuffle;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -15,8 +22,15 @@ use crate::model::{ImageChoice, Profile, ProfileOrigin, Test, TestId, escape};
 use crate::suite::FoundTest;
 
 pub use apart::{Apart, Asked, apart, responses};
+pub use capacity::{Capacity, capacity};
+pub use certificate::{Certificate, Entry, Part, certify};
 pub use compare::{Change, Direction, Figure, FigureChange, Seen, changes, lone};
+pub use estimate::{Estimate, History, longest_first};
+pub use forecast::{Forecast, Load, forecast};
 pub use named::{Named, named};
+pub use retries::retries;
+pub use shard::{SHARDS, divide, from_ci, manifest};
+pub use shuffle::shuffle;
 
 /// What the command line says about the choice of tests.
 #[derive(Clone, Debug, Default)]
@@ -219,6 +233,11 @@ fn searched(count: usize, config: &Config, selection: &Selection) -> String {
     };
     let include = any_of(&suite.include);
     format!("no file in {places} matches suite.include {include}")
+}
+
+/// Bytes as hexadecimal digits.
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// `'a' or 'b'`.

@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::event::{
-    Attempt, Captured, Event, LimitCheck, LimitState, Notice, Progress, RunFinished, RunStarted,
-    Severity, WorkerEnded, WorkerStarted,
+    Attempt, Captured, Division, Event, LimitCheck, LimitState, Notice, Progress, RunFinished,
+    RunStarted, Severity, WorkerEnded, WorkerStarted,
 };
 use crate::model::{
-    Clock, ImageChoice, Leak, Level, Network, Outcome, ProfileOrigin, Resources, Source, Spread,
-    Statistics, StopReason, Termination, Test, TestId, TimeoutState, Violation, ViolationKind,
-    ViolationSeverity, built_in_profiles,
+    Clock, ImageChoice, Leak, Level, Network, Outcome, ProfileOrigin, Resources, Shard, Source,
+    Spread, Statistics, StopReason, Termination, Test, TestId, TimeoutState, Violation,
+    ViolationKind, ViolationSeverity, built_in_profiles,
 };
 use crate::protocol::Attestation;
 
@@ -158,6 +158,16 @@ pub fn run_started(tests: &[&str]) -> Event {
         level: Level::Standard,
         network: Network::None,
         allow_weaker: false,
+        suite: "5a1b".into(),
+        division: Some(Division {
+            shard: Shard {
+                shard: 1,
+                shards: 2,
+            },
+            history: Some("9d2e".into()),
+            elsewhere: std::sync::Arc::default(),
+        }),
+        seed: Some(42),
         workers: 2,
         tests: std::sync::Arc::new(tests.iter().map(test).collect()),
     })

@@ -11,6 +11,7 @@
 
 mod attempt;
 mod background;
+pub mod certificate;
 mod clean;
 mod clip;
 mod color;
@@ -31,6 +32,7 @@ mod json;
 mod junit;
 mod message;
 mod out;
+mod planned;
 mod plot;
 mod progress;
 mod several;
@@ -56,6 +58,7 @@ pub use human::{Human, Options, Terminals};
 pub use json::{Json, json_line};
 pub use junit::Junit;
 pub use message::{Check, check, error, note};
+pub use planned::Planned;
 pub use several::Several;
 pub use show_run::ShownRun;
 pub use show_test::{Canvas, ShownAttempt, ShownTest};

@@ -1,14 +1,28 @@
 //! Which worker does what next: pure decisions, no I/O.
 //!
 //! Tests of one class (a profile and an image) share workers, because a worker has the limits of
-//! its profile. A fixed number of slots holds workers; a slot whose class has run dry starts a
-//! worker for another. When a worker is lost, the first test that it did not report is the
-//! suspect: it runs again, alone in a fresh worker; the others go back to the queue.
+//! its profile: no test runs in a worker of another class. Within a class the longest test comes
+//! first, and whoever is idle takes it. Workers of several classes run side by side as long as their
+//! limits fit into the machine's room together; a new one is for the class whose longest test
+//! nobody is about to take. A worker gives its place up where its class has run dry, or where
+//! another class has a test that takes longer than all the rest would.
+//!
+//! When a worker is lost, the first test that it did not report is the suspect: it runs again,
+//! alone in a fresh worker; the others go back to the queue.
+
+mod crew;
+mod order;
+mod queues;
+mod worker;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use crate::model::{CrashCause, LostCause, NotRunCause, Outcome};
+use crate::model::{CrashCause, LostCause, NotRunCause, Outcome, Room};
+use crew::Crew;
+pub use order::{Action, Policy, Work};
+use queues::Queues;
+use worker::Worker;
 
 /// A test's place in the plan.
 pub type TestIndex = usize;
@@ -17,65 +31,12 @@ pub type ClassIndex = usize;
 /// A worker's number in the run, from 1.
 pub type WorkerNumber = u64;
 
-/// How much work a worker should have in hand, so that no round trip is waited for.
-const IN_HAND: Duration = Duration::from_millis(60);
-/// The most tests in hand.
-const MOST_IN_HAND: usize = 128;
 /// How many tests of a queue are concluded in one go.
 const CONCLUSIONS: usize = 256;
 /// How often the engine may lose a test before that is its last word.
 const ENGINE_TRIES: u32 = 3;
 /// How many workers in a row may fail to start before the run gives up.
 const START_TRIES: u32 = 3;
-
-/// What is to be done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Start a worker for this class.
-    Start(WorkerNumber, ClassIndex),
-    /// Send it this test under this number.
-    Send(WorkerNumber, TestIndex, u64),
-    /// Ask it for the tests that it has not started.
-    GiveBack(WorkerNumber),
-    /// Let it finish what it has, and end.
-    Finish(WorkerNumber),
-    /// End its running test, with grace.
-    Interrupt(WorkerNumber),
-    /// Kill its running test, and it.
-    Kill(WorkerNumber),
-    /// This is a test's last word without a report; with the worker that had it and its number there.
-    Conclude(TestIndex, Outcome, Option<(WorkerNumber, u64)>),
-    /// This attempt has no result; another follows.
-    Retry(TestIndex, LostCause, (WorkerNumber, u64)),
-}
-
-/// How workers are used.
-#[derive(Clone, Copy, Debug)]
-pub struct Policy {
-    /// Workers at most at once.
-    pub slots: usize,
-    /// A worker runs one test and is then replaced.
-    pub fresh: bool,
-    /// Stop at the first test that is not good.
-    pub fail_fast: bool,
-}
-
-#[derive(Debug)]
-struct Worker {
-    class: ClassIndex,
-    /// It said hello.
-    ready: bool,
-    /// It was told to finish, or is being ended.
-    closing: bool,
-    /// It was asked for its tests back and has not answered.
-    asked: bool,
-    /// Runs one test only: fresh workers, and suspects.
-    alone: Option<TestIndex>,
-    in_hand: VecDeque<(u64, TestIndex)>,
-    next_seq: u64,
-    tests: u64,
-    busy: Duration,
-}
 
 /// Why no further test is started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,37 +50,35 @@ enum Stop {
 #[derive(Debug)]
 pub struct Dispatcher {
     policy: Policy,
-    class_of: Vec<ClassIndex>,
-    queues: Vec<VecDeque<TestIndex>>,
+    room: Room,
+    queues: Queues,
     suspects: VecDeque<TestIndex>,
-    workers: BTreeMap<WorkerNumber, Worker>,
+    workers: Crew,
     lost_by_worker: BTreeMap<TestIndex, u32>,
     lost_by_engine: BTreeMap<TestIndex, u32>,
     last_worker: WorkerNumber,
     failed_starts: u32,
+    /// The longest that a worker took to be ready.
+    start_takes: Duration,
     open: usize,
     stop: Option<Stop>,
 }
 
 impl Dispatcher {
-    /// A run of the tests whose classes these are, in order. Classes are numbered from 0.
-    pub fn new(policy: Policy, class_of: Vec<ClassIndex>) -> Self {
-        let classes = class_of.iter().max().map_or(0, |last| last + 1);
-        let mut queues = vec![VecDeque::new(); classes];
-        for (test, class) in class_of.iter().enumerate() {
-            queues[*class].push_back(test);
-        }
+    /// A run of these tests.
+    pub fn new(policy: Policy, work: Work) -> Self {
         Dispatcher {
             policy,
-            open: class_of.len(),
-            class_of,
-            queues,
+            open: work.class_of.len(),
+            room: work.room,
+            queues: Queues::new(work.class_of, work.expected),
             suspects: VecDeque::new(),
-            workers: BTreeMap::new(),
+            workers: Crew::new(work.needs),
             lost_by_worker: BTreeMap::new(),
             lost_by_engine: BTreeMap::new(),
             last_worker: 0,
             failed_starts: 0,
+            start_takes: Duration::ZERO,
             stop: None,
         }
     }
@@ -136,12 +95,12 @@ impl Dispatcher {
 
     /// The test that a worker is running, as far as is known, with its number.
     pub fn running(&self, worker: WorkerNumber) -> Option<(u64, TestIndex)> {
-        self.workers.get(&worker)?.in_hand.front().copied()
+        self.workers.get(worker)?.in_hand.front().copied()
     }
 
     /// How many tests a worker has reported.
     pub fn reported(&self, worker: WorkerNumber) -> u64 {
-        self.workers.get(&worker).map_or(0, |worker| worker.tests)
+        self.workers.get(worker).map_or(0, |worker| worker.tests)
     }
 
     /// What is to be done now. Call it after every change until it returns nothing.
@@ -152,17 +111,10 @@ impl Dispatcher {
             self.wind_down(&mut actions);
             return actions;
         }
-        let ready: Vec<WorkerNumber> = self
-            .workers
-            .iter()
-            .filter(|(_, w)| w.ready && !w.closing)
-            .map(|(n, _)| *n)
-            .collect();
-        for number in ready {
+        for number in self.workers.take_hungry() {
             self.feed(number, &mut actions);
         }
-        while self.workers.values().filter(|w| w.holds_slot()).count() < self.policy.slots {
-            let Some(action) = self.start() else { break };
+        while let Some(action) = self.start() {
             actions.push(action);
         }
         actions
@@ -175,17 +127,17 @@ impl Dispatcher {
             Stop::NoWorker => NotRunCause::NoWorker,
         };
         let mut left: Vec<TestIndex> = self.suspects.drain(..).collect();
-        for queue in &mut self.queues {
+        for class in 0..self.queues.classes() {
             // Not all at once: a conclusion is larger than a test's number.
-            left.extend(queue.drain(..queue.len().min(CONCLUSIONS)));
+            left.extend(std::iter::from_fn(|| self.queues.pop(class)).take(CONCLUSIONS));
         }
-        for worker in self.workers.values_mut() {
+        for number in self.workers.numbers() {
             // Not sent yet.
-            left.extend(
-                worker
-                    .alone
-                    .take_if(|_| worker.in_hand.is_empty() && worker.tests == 0),
-            );
+            let unsent = |worker: &mut Worker| {
+                let unsent = worker.in_hand.is_empty() && worker.tests == 0;
+                worker.alone.take_if(|_| unsent)
+            };
+            left.extend(self.workers.change(number, unsent).flatten());
         }
         left.sort_unstable();
         self.open -= left.len();
@@ -197,99 +149,141 @@ impl Dispatcher {
 
     /// Gives a ready worker what it should have in hand, or lets it go.
     fn feed(&mut self, number: WorkerNumber, actions: &mut Vec<Action>) {
-        let Some(worker) = self.workers.get(&number) else {
+        let Some(worker) = self.workers.get(number) else {
             return;
         };
-        let class = worker.class;
-        let peers = self
-            .workers
-            .values()
-            .filter(|w| w.class == class && !w.closing)
-            .count();
-        let Some(worker) = self.workers.get_mut(&number) else {
-            return;
-        };
+        let (class, idle) = (worker.class, worker.in_hand.is_empty());
         if let Some(test) = worker.alone {
-            if worker.tests == 0 && worker.in_hand.is_empty() {
-                actions.push(worker.hand(number, test));
-                worker.closing = true;
-                actions.push(Action::Finish(number));
+            if worker.tests == 0 && idle {
+                self.hand(number, test, actions);
+                self.finish(number, actions);
             }
             return;
         }
-        let queue = &mut self.queues[class];
-        while worker.in_hand.len() < worker.appetite(queue.len(), peers) {
-            let Some(test) = queue.pop_front() else { break };
-            actions.push(worker.hand(number, test));
+        if self.is_wanted_elsewhere(class) {
+            if idle {
+                self.finish(number, actions);
+                // At once, so that one test does not move all workers.
+                actions.extend(self.start());
+            }
+            return;
         }
-        if !worker.in_hand.is_empty() || !queue.is_empty() {
+        while self.wants_more(number)
+            && let Some(test) = self.queues.pop(class)
+        {
+            self.hand(number, test, actions);
+        }
+        let idle = |worker: &Worker| worker.in_hand.is_empty();
+        if self.queues.len(class) > 0 || !self.workers.get(number).is_some_and(idle) {
             return;
         }
         // Idle, and nothing queued: a busy peer may have tests behind a long one.
         let peer = self
             .workers
-            .iter_mut()
+            .iter()
             .filter(|(_, w)| w.class == class && !w.closing && w.in_hand.len() > 1)
             .max_by_key(|(_, w)| w.in_hand.len());
         match peer {
             Some((_, peer)) if peer.asked => {}
-            Some((peer_number, peer)) => {
-                peer.asked = true;
-                actions.push(Action::GiveBack(*peer_number));
+            Some((peer, _)) => {
+                self.workers.change(peer, |peer| peer.asked = true);
+                actions.push(Action::GiveBack(peer));
             }
-            None => {
-                if let Some(worker) = self.workers.get_mut(&number) {
-                    worker.closing = true;
-                    actions.push(Action::Finish(number));
-                }
-            }
+            None => self.finish(number, actions),
         }
     }
 
-    /// A worker for an empty slot, if there is work for one.
+    fn hand(&mut self, number: WorkerNumber, test: TestIndex, actions: &mut Vec<Action>) {
+        let hand = |worker: &mut Worker| worker.hand(number, test);
+        actions.extend(self.workers.change(number, hand));
+    }
+
+    /// Lets a worker go once it has done what it has in hand.
+    fn finish(&mut self, number: WorkerNumber, actions: &mut Vec<Action>) {
+        self.workers.change(number, |worker| worker.closing = true);
+        actions.push(Action::Finish(number));
+    }
+
+    fn wants_more(&self, number: WorkerNumber) -> bool {
+        self.workers.get(number).is_some_and(|worker| {
+            let ahead = worker.in_hand.iter();
+            let ahead = ahead.map(|(_, test)| self.queues.expected(*test)).sum();
+            let (queued, peers) = (
+                self.queues.len(worker.class),
+                self.workers.peers(worker.class),
+            );
+            worker.wants_more(ahead, self.rest(), queued, peers)
+        })
+    }
+
+    /// Whether a worker's place is needed more by another class than by its own: that has a test
+    /// that takes longer than everybody together needs for all the rest, so that it would run alone
+    /// at the end. A worker's start counts: replacing one is no gain for less.
+    fn is_wanted_elsewhere(&self, class: ClassIndex) -> bool {
+        let Some(own) = self.queues.head(class, 0) else {
+            return false;
+        };
+        let holders = self.workers.holders();
+        let threshold = own.max(self.rest() + self.start_takes);
+        let left = self.workers.taken().without(self.workers.need(class));
+        (0..self.queues.classes()).any(|other| {
+            let head = self.queues.head(other, self.workers.coming(other));
+            other != class
+                && head.is_some_and(|head| head > threshold)
+                && (holders <= 1 || self.room.holds(left + self.workers.need(other)))
+        })
+    }
+
+    /// Each worker's share of what is queued.
+    fn rest(&self) -> Duration {
+        let workers = self.workers.holders().max(1);
+        self.queues.work() / u32::try_from(workers).unwrap_or(u32::MAX)
+    }
+
+    /// Whether there is a place for a worker of a class.
+    fn admits(&self, class: ClassIndex) -> bool {
+        let holders = self.workers.holders();
+        let taken = self.workers.taken() + self.workers.need(class);
+        holders < self.policy.slots && (holders == 0 || self.room.holds(taken))
+    }
+
+    /// A worker for a free place, if there is work for one.
     fn start(&mut self) -> Option<Action> {
-        let (class, alone) = match self.suspects.pop_front() {
-            Some(test) => (self.class_of[test], Some(test)),
-            None => {
-                let class = (0..self.queues.len()).find(|class| {
-                    // Workers on their way will take one test each.
-                    let coming = self.workers.values();
-                    let coming =
-                        coming.filter(|w| w.class == *class && !w.ready && w.alone.is_none());
-                    self.queues[*class].len() > coming.count()
-                })?;
-                let alone = if self.policy.fresh {
-                    self.queues[class].pop_front()
-                } else {
-                    None
-                };
-                (class, alone)
-            }
+        if self.workers.holders() >= self.policy.slots {
+            return None;
+        }
+        let suspect = self.suspects.front().copied();
+        let suspect = suspect.filter(|test| self.admits(self.queues.class_of(*test)));
+        let (class, alone) = if let Some(test) = suspect {
+            self.suspects.pop_front();
+            (self.queues.class_of(test), Some(test))
+        } else {
+            let heads = (0..self.queues.classes())
+                .filter(|class| self.admits(*class))
+                .filter_map(|class| {
+                    let coming = self.workers.coming(class);
+                    Some((self.queues.head(class, coming)?, class))
+                });
+            // Of equals the first.
+            let (_, class) = heads.rev().max_by_key(|(head, _)| *head)?;
+            let alone = if self.policy.fresh {
+                self.queues.pop(class)
+            } else {
+                None
+            };
+            (class, alone)
         };
         self.last_worker += 1;
-        self.workers.insert(
-            self.last_worker,
-            Worker {
-                class,
-                ready: false,
-                closing: false,
-                asked: false,
-                alone,
-                in_hand: VecDeque::new(),
-                next_seq: 1,
-                tests: 0,
-                busy: Duration::ZERO,
-            },
-        );
+        self.workers
+            .insert(self.last_worker, Worker::new(class, alone));
         Some(Action::Start(self.last_worker, class))
     }
 
-    /// A worker said hello.
-    pub fn on_ready(&mut self, number: WorkerNumber) {
+    /// A worker said hello, so long after it was to be started.
+    pub fn on_ready(&mut self, number: WorkerNumber, took: Duration) {
         self.failed_starts = 0;
-        if let Some(worker) = self.workers.get_mut(&number) {
-            worker.ready = true;
-        }
+        self.start_takes = self.start_takes.max(took);
+        self.workers.change(number, |worker| worker.ready = true);
     }
 
     /// A worker reported this number. Returns the test; `None` for a number that it does not have
@@ -300,23 +294,37 @@ impl Dispatcher {
         seq: u64,
         took: Duration,
     ) -> Option<TestIndex> {
-        let worker = self.workers.get_mut(&number)?;
-        let at = worker.in_hand.iter().position(|(s, _)| *s == seq)?;
-        let (_, test) = worker.in_hand.remove(at)?;
-        worker.tests += 1;
-        worker.busy += took;
+        let report = |worker: &mut Worker| {
+            let test = worker.take(seq)?;
+            worker.tests += 1;
+            worker.busy += took;
+            Some(test)
+        };
+        let test = self.workers.change(number, report)??;
         self.open -= 1;
         Some(test)
     }
 
+    /// A test that was reported is to be run again. Whether it will be: not where the run ends.
+    pub fn again(&mut self, test: TestIndex) -> bool {
+        if self.stop.is_some() {
+            return false;
+        }
+        self.open += 1;
+        self.queues.put_back(test);
+        true
+    }
+
     /// Somebody else told a worker to stop, and it ended this test: it runs again.
     pub fn on_stopped(&mut self, number: WorkerNumber, seq: u64) -> Option<Action> {
-        let worker = self.workers.get_mut(&number)?;
-        let at = worker.in_hand.iter().position(|(s, _)| *s == seq)?;
-        let (_, test) = worker.in_hand.remove(at)?;
-        worker.tests += 1;
-        // It takes no further test.
-        worker.closing = true;
+        let stop = |worker: &mut Worker| {
+            let test = worker.take(seq)?;
+            worker.tests += 1;
+            // It takes no further test.
+            worker.closing = true;
+            Some(test)
+        };
+        let test = self.workers.change(number, stop)??;
         Some(self.blame(test, LostCause::Engine, (number, seq)))
     }
 
@@ -334,30 +342,25 @@ impl Dispatcher {
 
     /// Asks every worker for what it has not started, and to finish.
     fn wind_down(&mut self, actions: &mut Vec<Action>) {
-        for (number, worker) in self
-            .workers
-            .iter_mut()
-            .filter(|(_, w)| w.ready && !w.closing)
-        {
-            worker.closing = true;
-            actions.extend([Action::GiveBack(*number), Action::Finish(*number)]);
+        for number in self.workers.numbers() {
+            if self.workers.get(number).is_some_and(Worker::takes_tests) {
+                self.workers.change(number, |worker| worker.closing = true);
+                actions.extend([Action::GiveBack(number), Action::Finish(number)]);
+            }
         }
     }
 
     /// A worker handed these back.
     pub fn on_returned(&mut self, number: WorkerNumber, seqs: &[u64]) {
-        let Some(worker) = self.workers.get_mut(&number) else {
-            return;
+        let give_back = |worker: &mut Worker| {
+            worker.asked = false;
+            let in_hand = std::mem::take(&mut worker.in_hand).into_iter();
+            let (back, kept): (VecDeque<_>, _) = in_hand.partition(|(seq, _)| seqs.contains(seq));
+            worker.in_hand = kept;
+            back
         };
-        worker.asked = false;
-        let class = worker.class;
-        let (back, kept) = std::mem::take(&mut worker.in_hand)
-            .into_iter()
-            .partition(|(seq, _)| seqs.contains(seq));
-        worker.in_hand = kept;
-        let back: VecDeque<_> = back;
-        for (_, test) in back.into_iter().rev() {
-            self.queues[class].push_front(test);
+        for (_, test) in self.workers.change(number, give_back).unwrap_or_default() {
+            self.queues.put_back(test);
         }
     }
 
@@ -369,7 +372,7 @@ impl Dispatcher {
         lost: Option<LostCause>,
         started: bool,
     ) -> Vec<Action> {
-        let Some(worker) = self.workers.remove(&number) else {
+        let Some(worker) = self.workers.remove(number) else {
             return Vec::new();
         };
         let mut actions = Vec::new();
@@ -391,12 +394,12 @@ impl Dispatcher {
             let (seq, suspect) = back.remove(0);
             actions.push(self.blame(suspect, cause, (number, seq)));
         }
-        for (_, test) in back.into_iter().rev() {
-            self.queues[worker.class].push_front(test);
+        for (_, test) in back {
+            self.queues.put_back(test);
         }
         if let Some(test) = alone_again {
             if self.policy.fresh && !self.lost_by_worker.contains_key(&test) {
-                self.queues[worker.class].push_front(test);
+                self.queues.put_back(test);
             } else {
                 self.suspects.push_front(test);
             }
@@ -442,44 +445,25 @@ impl Dispatcher {
     pub fn on_interrupt(&mut self, hard: bool) -> Vec<Action> {
         self.stop = Some(Stop::Interrupted);
         let mut actions = Vec::new();
-        for (number, worker) in &mut self.workers {
-            worker.closing = true;
-            actions.push(if hard || !worker.ready {
-                Action::Kill(*number)
-            } else {
-                Action::Interrupt(*number)
-            });
+        for number in self.workers.numbers() {
+            let end = |worker: &mut Worker| {
+                worker.closing = true;
+                if hard || !worker.ready {
+                    Action::Kill(number)
+                } else {
+                    Action::Interrupt(number)
+                }
+            };
+            actions.extend(self.workers.change(number, end));
         }
         actions
     }
 }
 
-impl Worker {
-    /// A worker that was told to finish keeps its slot until it has reported what it has in hand.
-    fn holds_slot(&self) -> bool {
-        !self.closing || !self.in_hand.is_empty()
-    }
-
-    fn hand(&mut self, number: WorkerNumber, test: TestIndex) -> Action {
-        let seq = self.next_seq;
-        self.next_seq += 1;
-        self.in_hand.push_back((seq, test));
-        Action::Send(number, test, seq)
-    }
-
-    /// How many tests it should have in hand, with so many queued for so many workers: enough for
-    /// [`IN_HAND`], yet never so many that others run out of work.
-    fn appetite(&self, queued: usize, peers: usize) -> usize {
-        if self.asked || self.tests == 0 {
-            return 1;
-        }
-        let average = self.busy / u32::try_from(self.tests).unwrap_or(u32::MAX);
-        let by_time = IN_HAND.as_nanos().div_ceil(average.as_nanos().max(1)) as usize;
-        let fair = (queued + self.in_hand.len()) / (2 * peers.max(1));
-        by_time.clamp(2, MOST_IN_HAND).min(fair).max(1)
-    }
-}
-
+#[cfg(test)]
+mod chaos;
+#[cfg(test)]
+mod makespan;
 #[cfg(test)]
 #[path = "dispatch_tests.rs"]
 mod tests;

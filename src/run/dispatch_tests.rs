@@ -12,6 +12,17 @@ fn policy(slots: usize) -> Policy {
     }
 }
 
+/// Tests of which nothing is known, and a machine with room for everything.
+fn work(class_of: Vec<ClassIndex>) -> Work {
+    let classes = class_of.iter().max().map_or(0, |last| last + 1);
+    Work {
+        class_of,
+        expected: Vec::new(),
+        needs: vec![Room::default(); classes],
+        room: Room::UNLIMITED,
+    }
+}
+
 /// A simulated worker's view.
 #[derive(Default)]
 struct Sim {
@@ -33,7 +44,7 @@ impl World {
     fn new(policy: Policy, class_of: Vec<ClassIndex>) -> Self {
         let tests = class_of.len();
         World {
-            dispatcher: Dispatcher::new(policy, class_of),
+            dispatcher: Dispatcher::new(policy, work(class_of)),
             sims: BTreeMap::new(),
             finals: vec![Vec::new(); tests],
             executions: vec![0; tests],
@@ -112,7 +123,7 @@ impl World {
                 self.act(actions);
             } else {
                 sim.ready = true;
-                self.dispatcher.on_ready(number);
+                self.dispatcher.on_ready(number, Duration::ZERO);
             }
         } else if fault {
             let cause = if dice.is_multiple_of(2) {
@@ -204,7 +215,7 @@ fn one_worker(tests: usize) -> World {
     let mut world = World::new(policy(1), vec![0; tests]);
     world.settle();
     world.sims.get_mut(&1).expect("worker 1").ready = true;
-    world.dispatcher.on_ready(1);
+    world.dispatcher.on_ready(1, Duration::ZERO);
     world.settle();
     world
 }
@@ -218,7 +229,7 @@ fn the_first_unreported_test_is_the_suspect_and_is_blamed_the_second_time() {
     assert_eq!(actions, [Action::Retry(0, LostCause::Worker, (1, 1))]);
     // It runs alone: the worker is told to finish with it.
     assert_eq!(world.dispatcher.next_actions(), [Action::Start(2, 0)]);
-    world.dispatcher.on_ready(2);
+    world.dispatcher.on_ready(2, Duration::ZERO);
     assert_eq!(
         world.dispatcher.next_actions()[..2],
         [Action::Send(2, 0, 1), Action::Finish(2)]
@@ -243,7 +254,7 @@ fn an_engine_that_loses_a_test_does_not_blame_it() {
             .on_gone(number, Some(LostCause::Engine), true);
         assert_eq!(actions, [Action::Retry(0, LostCause::Engine, (number, 1))]);
         world.dispatcher.next_actions();
-        world.dispatcher.on_ready(number + 1);
+        world.dispatcher.on_ready(number + 1, Duration::ZERO);
         world.dispatcher.next_actions();
     }
     let actions = world.dispatcher.on_gone(3, Some(LostCause::Engine), true);
@@ -282,13 +293,22 @@ fn an_idle_worker_gets_what_a_busy_one_has_not_started() {
     world.settle();
     for number in [1, 2] {
         world.sims.get_mut(&number).expect("a worker").ready = true;
-        world.dispatcher.on_ready(number);
+        world.dispatcher.on_ready(number, Duration::ZERO);
     }
     world.settle();
     // Worker 1 is quick, gets many in hand, and then hangs; worker 2 does all the rest.
     world.dispatcher.on_report(1, 1, Duration::from_micros(100));
     world.settle();
-    assert!(world.dispatcher.workers[&1].in_hand.len() > 2);
+    assert!(
+        world
+            .dispatcher
+            .workers
+            .get(1)
+            .expect("worker 1")
+            .in_hand
+            .len()
+            > 2
+    );
     for _ in 0..60 {
         if let Some((seq, _)) = world.dispatcher.running(2) {
             world
@@ -298,7 +318,13 @@ fn an_idle_worker_gets_what_a_busy_one_has_not_started() {
         world.settle_without_giving_back();
     }
     assert_eq!(
-        world.dispatcher.workers[&1].in_hand.len(),
+        world
+            .dispatcher
+            .workers
+            .get(1)
+            .expect("worker 1")
+            .in_hand
+            .len(),
         1,
         "only the hanging test is left"
     );
@@ -310,7 +336,11 @@ impl World {
     fn settle_without_giving_back(&mut self) {
         for action in self.dispatcher.next_actions() {
             if let Action::GiveBack(number) = action {
-                let seqs: Vec<u64> = self.dispatcher.workers[&number]
+                let seqs: Vec<u64> = self
+                    .dispatcher
+                    .workers
+                    .get(number)
+                    .expect("a worker")
                     .in_hand
                     .iter()
                     .skip(1)
@@ -333,7 +363,7 @@ fn fail_fast_leaves_the_rest_unrun() {
     );
     world.settle();
     world.sims.get_mut(&1).expect("worker 1").ready = true;
-    world.dispatcher.on_ready(1);
+    world.dispatcher.on_ready(1, Duration::ZERO);
     world.settle();
     world.sims.get_mut(&1).expect("worker 1").jobs.pop_front();
     world.dispatcher.on_report(1, 1, Duration::ZERO);
@@ -352,7 +382,7 @@ fn a_worker_that_is_refused_gets_no_test() {
         world.settle();
         world.sims.get_mut(&1).expect("worker 1").ready = true;
         world.dispatcher.on_refused();
-        world.dispatcher.on_ready(1);
+        world.dispatcher.on_ready(1, Duration::ZERO);
         world.run(1, false);
         world.check(1);
         assert!(world.dispatcher.gave_up());

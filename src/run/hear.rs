@@ -10,7 +10,7 @@ use super::machine::Machine;
 use super::request::RunError;
 use super::rules::{Fitness, Rules};
 use crate::event::{Attempt, Event, Notice, Severity, WorkerStarted};
-use crate::model::{Outcome, StopReason, escape};
+use crate::model::{Outcome, OutcomeKind, StopReason, escape};
 use crate::protocol::{FromWorker, Hello, PROTOCOL, Report, ToWorker};
 
 impl Machine<'_, '_> {
@@ -88,6 +88,7 @@ impl Machine<'_, '_> {
                 });
             }
         }
+        let took = Duration::from_micros(worker.start_us);
         worker.in_force = InForce::of(&class.given, &hello.attestation);
         self.events.push(Event::WorkerStarted(WorkerStarted {
             worker: number,
@@ -106,7 +107,7 @@ impl Machine<'_, '_> {
                 ),
             }));
         }
-        self.dispatcher.on_ready(number);
+        self.dispatcher.on_ready(number, took);
     }
 
     pub fn on_report(&mut self, number: WorkerNumber, report: Report) {
@@ -148,8 +149,26 @@ impl Machine<'_, '_> {
             worker.limit_failures,
             &self.request.responses,
         );
-        let attempt = ran.reported(report, judgement, &mut worker.outputs);
+        let mut attempt = ran.reported(report, judgement, &mut worker.outputs);
+        attempt.superseded = !attempt.outcome.kind().is_good() && self.again(index);
+        let is_flaky =
+            attempt.outcome.kind() == OutcomeKind::Pass && self.again.contains_key(&index);
+        if is_flaky && self.request.fail_flaky {
+            self.bad = true;
+            self.dispatcher.on_bad_result();
+        }
         self.emit(attempt);
+    }
+
+    /// Runs a test again that was not good, if it may be. Whether it is.
+    fn again(&mut self, index: TestIndex) -> bool {
+        let most = self.request.retries.get(index).copied().unwrap_or(0);
+        let before = self.again.get(&index).copied().unwrap_or(0);
+        let again = before < most && self.dispatcher.again(index);
+        if again {
+            self.again.insert(index, before + 1);
+        }
+        again
     }
 
     pub fn emit(&mut self, attempt: Attempt) {

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use super::attempt::Outputs;
 use super::connection::{END_PATIENCE, Mailbox, connect};
-use super::dispatch::{Action, ClassIndex, Dispatcher, TestIndex, WorkerNumber};
+use super::dispatch::{Action, ClassIndex, Dispatcher, TestIndex, Work, WorkerNumber};
 use super::judge::InForce;
 use super::request::{BATCH, Inbox, Message, Request, RunError};
 use crate::engine::{Container, Ending, Engine, EngineError, PeakCounter};
 use crate::event::{Event, Notice, RunFinished, Severity, Sink, SinkError};
-use crate::model::Outcome;
+use crate::model::{Outcome, Room};
 use crate::protocol::{Attestation, Job, JobLimits, ToWorker};
 
 /// How often the display learns what runs.
@@ -36,10 +36,11 @@ pub fn run(
             engine,
             scope,
             inbox: inbox.sender(),
-            dispatcher: Dispatcher::new(request.policy, request.class_of.clone()),
+            dispatcher: Dispatcher::new(request.policy, work(request)),
             workers: BTreeMap::new(),
             ending: 0,
             attempts: BTreeMap::new(),
+            again: BTreeMap::new(),
             events: Vec::new(),
             waiting: Vec::new(),
             unheld: request.hold,
@@ -52,9 +53,14 @@ pub fn run(
             looked: Instant::now(),
         };
         machine.events.push(Event::RunStarted(request.head.clone()));
-        for message in &request.warnings {
+        let warnings = request
+            .warnings
+            .iter()
+            .map(|line| (Severity::Warning, line));
+        let notes = request.notes.iter().map(|line| (Severity::Info, line));
+        for (severity, message) in warnings.chain(notes) {
             machine.events.push(Event::Notice(Notice {
-                severity: Severity::Warning,
+                severity,
                 message: message.clone(),
             }));
         }
@@ -103,6 +109,8 @@ pub struct Machine<'scope, 'env> {
     /// Containers of workers that said goodbye and are not gone yet.
     pub ending: usize,
     pub attempts: BTreeMap<TestIndex, u32>,
+    /// How often a test was run again because it was not good.
+    pub again: BTreeMap<TestIndex, u32>,
     pub events: Vec<Event>,
     /// Workers that wait for the others before their first test, and its number there.
     pub waiting: Vec<(WorkerNumber, u64)>,
@@ -118,6 +126,16 @@ pub struct Machine<'scope, 'env> {
     pub refused: Option<RunError>,
     /// When deadlines were last looked after.
     pub looked: Instant,
+}
+
+fn work(request: &Request) -> Work {
+    let needs = request.classes.iter().map(|class| Room::of(&class.given));
+    Work {
+        class_of: request.class_of.clone(),
+        expected: request.expected.clone(),
+        needs: needs.collect(),
+        room: request.room,
+    }
 }
 
 /// The system's answer where it has no thread left for this user.

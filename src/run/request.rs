@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::dispatch::{ClassIndex, Policy, WorkerNumber};
 use crate::engine::{Container, ContainerSpec, Ending, EngineError};
 use crate::event::{RunStarted, SinkError};
-use crate::model::{ByteText, Limits, Responses, Test};
+use crate::model::{ByteText, Limits, Responses, Room, Test};
 use crate::protocol::FromWorker;
 
 /// How many messages may wait, and are handled before their results go to disk together. Whoever
@@ -61,6 +61,8 @@ pub struct Request {
     pub head: RunStarted,
     /// What is not as it was asked for; each one safe line.
     pub warnings: Vec<String>,
+    /// What is good to know; each one safe line.
+    pub notes: Vec<String>,
     /// What is made of violations.
     pub responses: Responses,
     /// The engine's version, as soon as it has told it.
@@ -69,6 +71,14 @@ pub struct Request {
     pub classes: Vec<Class>,
     /// Each test's class.
     pub class_of: Vec<ClassIndex>,
+    /// How long each test probably takes; empty where nothing is known of any.
+    pub expected: Vec<Duration>,
+    /// How often each test is run again when it is not good; empty: never.
+    pub retries: Vec<u32>,
+    /// A test that passes only then counts as one that is not good.
+    pub fail_flaky: bool,
+    /// What all workers together may take of the machine.
+    pub room: Room,
     /// Each test's command.
     pub command: Command,
     /// The tests' environment, less what names the test.

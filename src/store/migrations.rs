@@ -15,6 +15,7 @@ pub const MIGRATIONS: &[&str] = &[
     include_str!("v1.sql"),
     include_str!("v2.sql"),
     include_str!("v3.sql"),
+    include_str!("v4.sql"),
 ];
 
 /// Brings `connection` to the newest of `migrations`; one that is there already is left alone.

@@ -32,6 +32,7 @@
 mod error;
 mod header;
 mod location;
+mod merge;
 mod migrations;
 mod prune;
 mod read;

@@ -5,12 +5,13 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use super::{Store, StoreError, patiently};
 
 /// Tables with rows of a run, those that refer to others first.
-const OF_A_RUN: [&str; 7] = [
+const OF_A_RUN: [&str; 8] = [
     "series",
     "violations",
     "outputs",
     "peaks",
     "planned",
+    "elsewhere",
     "workers",
     "attempts",
 ];
@@ -74,7 +75,7 @@ impl Store {
     }
 
     /// Does something in a transaction of its own.
-    fn in_one<T>(
+    pub(super) fn in_one<T>(
         &self,
         action: impl Fn(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
@@ -101,7 +102,8 @@ impl Store {
             connection.execute(
                 "DELETE FROM tests
                  WHERE NOT EXISTS (SELECT 1 FROM attempts WHERE attempts.test = tests.test)
-                 AND test NOT IN (SELECT test FROM planned)",
+                 AND test NOT IN (SELECT test FROM planned)
+                 AND test NOT IN (SELECT test FROM elsewhere)",
                 [],
             )
         });
@@ -192,7 +194,7 @@ fn attempts(connection: &Connection, run: &str) -> rusqlite::Result<u64> {
 }
 
 /// Removes a run; how many attempts it had. Row by row through the foreign keys would take longer.
-fn remove(connection: &Connection, run: &str) -> rusqlite::Result<u64> {
+pub(super) fn remove(connection: &Connection, run: &str) -> rusqlite::Result<u64> {
     let mut attempts = 0;
     for table in OF_A_RUN {
         attempts = connection

@@ -27,11 +27,14 @@ pub fn event(connection: &Connection, run: &str, event: &Event) -> rusqlite::Res
 
 /// A run that is there already stays: replacing its row would remove every row that refers to it.
 fn run_started(connection: &Connection, started: &RunStarted) -> rusqlite::Result<()> {
+    let division = started.division.as_ref();
     connection
         .prepare_cached(
             "INSERT INTO runs (run, started_unix_us, version, engine, host, project, images,
-                               workers, planned, level, network, allow_weaker, machine, profiles)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+                               workers, planned, level, network, allow_weaker, machine, profiles,
+                               suite, shard, shards, history, seed)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14,
+                     ?15, ?16, ?17, ?18, ?19)
              ON CONFLICT DO NOTHING",
         )?
         .execute(params![
@@ -49,6 +52,11 @@ fn run_started(connection: &Connection, started: &RunStarted) -> rusqlite::Resul
             started.allow_weaker,
             started.machine,
             json(&started.profiles)?,
+            started.suite,
+            division.map(|division| division.shard.shard),
+            division.map(|division| division.shard.shards),
+            division.and_then(|division| division.history.as_deref()),
+            started.seed,
         ])?;
     let mut planned = connection.prepare_cached(
         "INSERT OR REPLACE INTO planned (run, position, test, profile, origin, image)
@@ -61,6 +69,23 @@ fn run_started(connection: &Connection, started: &RunStarted) -> rusqlite::Resul
             test_key(connection, &test.id)?,
             test.profile,
             origin(test.origin),
+            test.image.to_string(),
+        ])?;
+    }
+    let mut others = connection.prepare_cached(
+        "INSERT OR REPLACE INTO elsewhere (run, test, shard, profile, image)
+         VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
+    for (test, shard) in division
+        .map(|division| division.elsewhere.iter())
+        .into_iter()
+        .flatten()
+    {
+        others.execute(params![
+            started.run,
+            test_key(connection, &test.id)?,
+            shard,
+            test.profile,
             test.image.to_string(),
         ])?;
     }

@@ -72,7 +72,7 @@ fn unknown_words() {
         (
             &["frobnicate"],
             "unrecognized subcommand 'frobnicate'\nhint: known are build, run, run-full, report, \
-             list, show, compare, fit, shell, top, history, export, db, doctor, clean, image, completions, man, test"
+             list, show, compare, fit, plan, merge, shell, top, history, export, db, doctor, clean, image, completions, man, test"
                 .into(),
         ),
         (&["--memroy"], format!("unexpected argument '--memroy' found\n{HELP}")),
@@ -380,7 +380,7 @@ fn configs_that_are_wrong() {
         ),
         (
             b"engine-args: [--privileged]",
-            "docker-test.yaml:1: unknown key 'engine-args': known are suite, image, profiles, default-profile, rules, workers, level, network, violations, results",
+            "docker-test.yaml:1: unknown key 'engine-args': known are suite, image, profiles, default-profile, rules, retries, flaky, workers, level, network, violations, results",
         ),
         (
             b"profiles: {fast: {network: host}}",

@@ -14,8 +14,8 @@ fn keys() {
     check(&[
         (
             "a: 1\n",
-            "1: unknown key 'a': known are suite, image, profiles, default-profile, rules, \
-             workers, level, network, violations, results",
+            "1: unknown key 'a': known are suite, image, profiles, default-profile, rules, retries, \
+             flaky, workers, level, network, violations, results",
         ),
         (
             "\nimages: full\n",
@@ -43,8 +43,8 @@ fn keys() {
         ),
         (
             "\"x\\e\": 1",
-            "1: unknown key 'x\\x1b': known are suite, image, profiles, default-profile, rules, \
-             workers, level, network, violations, results",
+            "1: unknown key 'x\\x1b': known are suite, image, profiles, default-profile, rules, retries, \
+             flaky, workers, level, network, violations, results",
         ),
         (
             "image: full\nworkers: 1\nimage: full",
@@ -57,8 +57,8 @@ fn keys() {
         ("[a]: 1", "1: a key is a list: write text"),
         (
             "<<: {image: full}",
-            "1: unknown key '<<': known are suite, image, profiles, default-profile, rules, \
-             workers, level, network, violations, results",
+            "1: unknown key '<<': known are suite, image, profiles, default-profile, rules, retries, \
+             flaky, workers, level, network, violations, results",
         ),
     ]);
 }
@@ -185,6 +185,15 @@ fn types() {
             "rules: {path: a, profile: fast}",
             "1: 'rules' is a mapping: write a list, as in [\"a\", \"b\"]",
         ),
+        (
+            "rules:\n- {path: a, retries: 101}",
+            "2: 'rules[0].retries' is '101': write a number from 0 to 100",
+        ),
+        (
+            "retries: -1",
+            "1: 'retries' is '-1': write a number from 0 to 100",
+        ),
+        ("flaky: pass", "1: 'flaky' is 'pass': known are warn, fail"),
         (
             "rules:\n- path: a",
             "2: 'rules[0]' has no 'profile': write {path: \"test/unit/**\", profile: fast}",

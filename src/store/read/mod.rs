@@ -2,10 +2,13 @@
 
 mod attempt;
 mod baseline;
+mod durations;
 mod export;
 mod named;
+mod part;
 mod run;
 mod top;
+mod unfinished;
 
 use std::path::{Path, PathBuf};
 
@@ -19,6 +22,7 @@ pub use attempt::{StoredAttempt, StoredOutput, StoredViolation};
 pub use baseline::{PastAttempt, Where};
 pub use export::Cell;
 pub use named::TestsNamed;
+
 pub use run::{StoredRun, StoredWorker};
 pub use top::TopTest;
 

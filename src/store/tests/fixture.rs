@@ -7,7 +7,7 @@ use super::*;
 use crate::store::Reader;
 
 /// How many fixtures there are: one for each version.
-const VERSIONS: usize = 3;
+const VERSIONS: usize = 4;
 
 /// A copy of a version's fixture in the place of the results.
 fn old_database(folder: &TempDir, version: usize) -> std::path::PathBuf {
@@ -95,6 +95,10 @@ fn levels_are_those_that_were_recorded() {
             3,
             "NULL; NULL; paranoid internal 1; standard none 0; standard none 0",
         ),
+        (
+            4,
+            "NULL; NULL; paranoid internal 1; standard none 0; standard none 0; standard none 0",
+        ),
     ] {
         let folder = TempDir::new().unwrap();
         let path = old_database(&folder, version);
@@ -133,7 +137,7 @@ fn later_migrations_run_on_every_version() {
         "ALTER TABLE attempts ADD COLUMN later_us INTEGER",
         "UPDATE attempts SET later_us = wall_us",
     ]);
-    for (version, measured) in [(1, 3), (2, 4), (3, 8)] {
+    for (version, measured) in [(1, 3), (2, 4), (3, 8), (4, 9)] {
         let folder = TempDir::new().unwrap();
         let path = old_database(&folder, version);
         let connection = Connection::open(&path).unwrap();
@@ -187,4 +191,39 @@ fn samples_violations_and_peaks_of_version_3() {
         .take(&[run_started(run, &[]), run_finished()])
         .unwrap();
     assert_eq!(row(&path, peaks), recorded);
+}
+
+/// What version 4 added: which part of which suite a run is, and in which order.
+#[test]
+fn shards_of_version_4() {
+    let columns = "SELECT substr(suite, 1, 4), shard, shards, substr(history, 1, 4), seed FROM runs
+                   WHERE suite NOT NULL";
+    let elsewhere = "SELECT group_concat(hex(id) || ' ' || shard || ' ' || profile || ' ' || image)
+                     FROM elsewhere JOIN tests USING (test)";
+    let folder = TempDir::new().unwrap();
+    let path = old_database(&folder, 4);
+    let mut store = Store::open(folder.path()).unwrap();
+    let recorded = |suite, shard, shards, history, seed| {
+        let [shard, shards, seed] = [shard, shards, seed].map(Value::Integer);
+        vec![text(suite), shard, shards, text(history), seed]
+    };
+    assert_eq!(row(&path, columns), recorded("5a1b", 1, 2, "9d2e", 42));
+    assert_eq!(
+        row(&path, elsewhere),
+        [text("612F74776F2E7368 2 standard isolation")]
+    );
+    let mut started = run_started(RUN, &[b"a"]);
+    if let Event::RunStarted(head) = &mut started
+        && let Some(division) = &mut head.division
+    {
+        let mut other = head.tests[0].clone();
+        other.id = TestId::new(b"\xff".to_vec());
+        division.elsewhere = Arc::new(vec![(other, 3)]);
+    }
+    store.take(&[started]).unwrap();
+    let columns = format!("{columns} AND run = '{RUN}'");
+    let seed = u32::MAX.into();
+    assert_eq!(row(&path, &columns), recorded("5a1b", 2, 3, "9d2e", seed));
+    let elsewhere = format!("{elsewhere} WHERE run = '{RUN}'");
+    assert_eq!(row(&path, &elsewhere), [text("FF 3 fast isolation")]);
 }

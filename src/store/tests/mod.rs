@@ -1,6 +1,7 @@
 //! The store as a whole: rows of every event, and what goes wrong while they are written.
 
 mod baseline;
+mod durations;
 mod fixture;
 mod pressure;
 mod processes;
@@ -18,13 +19,13 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::event::{
-    Attempt, Captured, LimitCheck, LimitState, Notice, Progress, RunFinished, RunStarted, Severity,
-    WorkerEnded, WorkerStarted,
+    Attempt, Captured, Division, LimitCheck, LimitState, Notice, Progress, RunFinished, RunStarted,
+    Severity, WorkerEnded, WorkerStarted,
 };
 use crate::model::{
     FailReason, ImageChoice, Leak, Level, Network, Outcome, ProfileOrigin, Resources, Sample,
-    Source, Spread, Statistics, StopReason, Termination, Test, TestId, TimeoutState, Violation,
-    ViolationKind, ViolationSeverity,
+    Shard, Source, Spread, Statistics, StopReason, Termination, Test, TestId, TimeoutState,
+    Violation, ViolationKind, ViolationSeverity,
 };
 use crate::protocol::Attestation;
 
@@ -53,6 +54,16 @@ fn run_started(run: &str, ids: &[&[u8]]) -> Event {
         level: Level::Strict,
         network: Network::Internal,
         allow_weaker: true,
+        suite: "5a1b".into(),
+        division: Some(Division {
+            shard: Shard {
+                shard: 2,
+                shards: 3,
+            },
+            history: Some("9d2e".into()),
+            elsewhere: Arc::default(),
+        }),
+        seed: Some(u32::MAX),
         workers: 2,
         tests: Arc::new(ids.iter().map(test).collect()),
     })
