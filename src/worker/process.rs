@@ -204,6 +204,7 @@ mod tests {
         let of = |(pid, parent)| {
             let stat = Stat {
                 zombie: false,
+                runnable: false,
                 parent,
                 threads: 1,
                 ticks: 0,
@@ -222,6 +223,7 @@ mod tests {
         let of = |pid| {
             let stat = Stat {
                 zombie: false,
+                runnable: false,
                 parent: pid - 1,
                 threads: 1,
                 ticks: 0,
