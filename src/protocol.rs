@@ -217,6 +217,10 @@ pub struct Report {
     /// Samples of it, in order; at most one where it ended before the first was due.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub series: Series,
+    /// Of the looks at its processes, those at which one could run, in percent; absent where there
+    /// was no look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runnable_percent: Option<u64>,
     /// Bytes that it wrote to stdout, kept or not.
     pub stdout_bytes: u64,
     /// Bytes that it wrote to stderr, kept or not.

@@ -40,6 +40,10 @@ pub struct Seen {
     pub memory_parts: Option<(u64, u64)>,
     /// The most threads of all processes.
     pub threads: Option<u64>,
+    /// Looks at processes.
+    pub looks: u64,
+    /// Those at which one of them could run.
+    pub runnable_looks: u64,
 }
 
 /// Taken at a test's start.
@@ -266,6 +270,7 @@ mod tests {
             memory_bytes: Some(6000),
             memory_parts: Some((1, 2)),
             threads: Some(2),
+            ..Seen::default()
         };
         let (found, next) = measure(&start, &end, &seen);
         // This process works too, and that is taken off.
@@ -313,8 +318,7 @@ mod tests {
     fn without_a_cgroup_there_is_what_was_seen_and_reaped() {
         let seen = Seen {
             memory_bytes: Some(6000),
-            memory_parts: None,
-            threads: None,
+            ..Seen::default()
         };
         let (found, _) = measure(&[], &[], &seen);
         let expected = Resources {

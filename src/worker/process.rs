@@ -103,10 +103,11 @@ impl Reach {
     }
 
     /// CPU time of the test's processes that are not reaped, and of those that they waited for, in
-    /// microseconds; the kernel tells it to a hundredth of a second or so.
-    pub fn cpu_us(self) -> u64 {
-        let processes = self.processes(Path::new(PROC));
-        ticks_us(processes.iter().map(|(_, stat)| stat.ticks).sum())
+    /// microseconds; the kernel tells it to a hundredth of a second or so. `None` where not all could
+    /// be looked at until `deadline`.
+    pub fn cpu_us(self, deadline: Instant) -> Option<u64> {
+        let processes = self.processes_until(Path::new(PROC), Some(deadline))?;
+        Some(ticks_us(processes.iter().map(|(_, stat)| stat.ticks).sum()))
     }
 
     /// The names of the processes that are left.
@@ -203,6 +204,7 @@ mod tests {
         let of = |(pid, parent)| {
             let stat = Stat {
                 zombie: false,
+                runnable: false,
                 parent,
                 threads: 1,
                 ticks: 0,
@@ -221,6 +223,7 @@ mod tests {
         let of = |pid| {
             let stat = Stat {
                 zombie: false,
+                runnable: false,
                 parent: pid - 1,
                 threads: 1,
                 ticks: 0,

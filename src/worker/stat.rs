@@ -9,6 +9,8 @@ use std::path::Path;
 pub struct Stat {
     /// It has ended and waits to be reaped.
     pub zombie: bool,
+    /// Its first thread runs or waits for a processor.
+    pub runnable: bool,
     /// Its parent's process id.
     pub parent: i32,
     /// Threads, at least 1.
@@ -46,6 +48,7 @@ impl Stat {
         let threads = fields.nth(2)?.ok()?;
         Some(Stat {
             zombie: matches!(state, "Z" | "X"),
+            runnable: state == "R",
             parent,
             threads,
             ticks,
@@ -63,6 +66,7 @@ mod tests {
     fn fields_are_found_behind_any_name() {
         let expected = Stat {
             zombie: false,
+            runnable: false,
             parent: 1,
             threads: 3,
             ticks: 4330,
@@ -71,6 +75,8 @@ mod tests {
             let text = [b"7 (", name, b")", REST.as_bytes()].concat();
             assert_eq!(Stat::parse(&text), Some(expected), "{name:?}");
         }
+        let runs = [b"7 (a) R 1)", REST.replace(" S ", " R ").as_bytes()].concat();
+        assert!(Stat::parse(&runs).unwrap().runnable);
         assert_eq!(Stat::parse(b"7 (x) S 1"), None);
         assert_eq!(Stat::parse(b""), None);
     }

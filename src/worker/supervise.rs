@@ -191,6 +191,8 @@ impl Supervisor {
         let (mut resources, counted) = watch.meter.finish(counters, wall, watch.sampler.seen());
         resources.tmpfs_left_bytes = cleaned.as_ref().map(|cleaned| left_bytes(&cleaned.leaks));
         self.counted = cleaned.is_some().then_some(counted);
+        let seen = watch.sampler.seen();
+        let runnable_percent = (seen.runnable_looks * 100).checked_div(seen.looks);
         let cleaned = cleaned.unwrap_or_default();
         let series = watch.sampler.finish(wall, resources.cpu_us, memory);
         self.settle_peak(watch.job, &mut resources, link)?;
@@ -210,6 +212,7 @@ impl Supervisor {
             started_unix_us: watch.meter.started_unix_us,
             resources,
             series,
+            runnable_percent,
             stdout_bytes,
             stderr_bytes,
             leaks: cleaned.leaks,

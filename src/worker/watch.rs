@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 
 use super::capture::Capture;
 use super::link::{Halt, Link};
-use super::meter::Meter;
+use super::meter::{Meter, thread_cpu};
 use super::process::{Ended, Reach, reap};
 use super::sampler::{Sampler, View};
 use super::spawn::Child;
@@ -21,6 +21,12 @@ use crate::protocol::{FromWorker, Job, Stream};
 const STUCK: Duration = Duration::from_secs(10);
 /// The shortest time between two looks at the CPU time.
 const CPU_LOOK: Duration = Duration::from_millis(5);
+/// And each is at least so many times its own cost from the next: 1 % of a processor.
+const CPU_LOOK_DEARNESS: u32 = 100;
+/// One at many processes is given up after so long.
+const CPU_LOOK_PATIENCE: Duration = Duration::from_millis(100);
+/// And tried again after this.
+const CPU_LOOK_RETRY: Duration = Duration::from_secs(1);
 /// How long a piece of output may wait before it is passed on.
 const NEWS: Duration = Duration::from_millis(250);
 
@@ -203,22 +209,28 @@ impl Watch<'_> {
     /// processors together let it.
     fn keep_cpu_time(&mut self, now: Instant, view: &View) {
         let limit = Duration::from_millis(self.job.limits.cpu_ms);
+        let before = thread_cpu();
         let look = || {
-            let used = self.meter.cpu_us(&view.counters);
-            Duration::from_micros(
-                used.unwrap_or_else(|| self.meter.reaped_us() + view.reach.cpu_us()),
-            )
+            let counted = self.meter.cpu_us(&view.counters);
+            let used = counted.or_else(|| {
+                let running = view.reach.cpu_us(Instant::now() + CPU_LOOK_PATIENCE)?;
+                Some(self.meter.reaped_us() + running)
+            });
+            used.map(Duration::from_micros)
         };
         let mut used = look();
-        if used >= limit {
+        if used >= Some(limit) {
             // A process that ended between two of the kernel's answers was counted twice.
             used = used.min(look());
         }
-        if used >= limit {
-            self.stop(StopReason::Timeout(Clock::Cpu), view.reach);
-        } else {
-            let left = (limit - used) / self.processors;
-            self.look_at_cpu = now + left.max(CPU_LOOK);
+        let cost = thread_cpu().saturating_sub(before);
+        match used {
+            Some(used) if used >= limit => self.stop(StopReason::Timeout(Clock::Cpu), view.reach),
+            Some(used) => {
+                let left = (limit - used) / self.processors;
+                self.look_at_cpu = now + until_next_cpu_look(left, cost);
+            }
+            None => self.look_at_cpu = now + CPU_LOOK_RETRY,
         }
     }
 
@@ -254,6 +266,11 @@ impl Watch<'_> {
     }
 }
 
+/// After a look at the CPU time that cost so much, with so much wall time left at the least.
+fn until_next_cpu_look(left: Duration, cost: Duration) -> Duration {
+    left.max(CPU_LOOK).max(cost * CPU_LOOK_DEARNESS)
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::sampler::Trees;
@@ -282,6 +299,16 @@ mod tests {
             resets_peak: false,
             without_reset: false,
         }
+    }
+
+    /// A test that waits just below its limit, with hundreds of processes, must not be looked at all
+    /// the time.
+    #[test]
+    fn a_dear_look_at_the_cpu_time_is_seldom() {
+        let ms = Duration::from_millis;
+        assert_eq!(until_next_cpu_look(ms(0), ms(0)), ms(5));
+        assert_eq!(until_next_cpu_look(ms(700), ms(3)), ms(700));
+        assert_eq!(until_next_cpu_look(ms(1), ms(3)), ms(300));
     }
 
     /// However long it was held: its clocks and its samples start when it is let go.

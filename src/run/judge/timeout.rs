@@ -10,6 +10,9 @@ const WANTS: f64 = 0.02;
 /// It was held back for this share of its time.
 const HELD_BACK: f64 = 0.2;
 
+/// Who could run at so many of the looks at it, in percent, wanted to.
+const RUNNABLE: u64 = 50;
+
 /// What it did, by its CPU time in the last third of its samples before the limit, or where they say
 /// nothing of that, in the whole of it. A limit of CPU time ends only who computes: of that nothing
 /// is said, and neither is it where nothing was measured.
@@ -28,6 +31,9 @@ pub fn state(report: &Report, limits: &Limits) -> Option<TimeoutState> {
         TimeoutState::Starved
     } else if share >= BUSY {
         TimeoutState::Busy
+    } else if used.cpu_pressure_us.is_none() && report.runnable_percent >= Some(RUNNABLE) {
+        // No kernel counts how long it waited for a processor, but it was seen to.
+        TimeoutState::Starved
     } else {
         TimeoutState::Idle
     })

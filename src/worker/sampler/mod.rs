@@ -160,6 +160,8 @@ impl Sampler {
             sample.cpu_us = Some(meter.reaped_us() + ticks_us(tree.ticks));
         }
         self.seen.threads = self.seen.threads.max(Some(tree.threads));
+        self.seen.looks += 1;
+        self.seen.runnable_looks += u64::from(tree.runnable);
         self.tree.looked(at, cost.lap(), interval);
         if memory_is_due {
             sample.pss_bytes = view.trees.pss_bytes(&tree.pids, deadline);

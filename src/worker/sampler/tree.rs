@@ -26,6 +26,8 @@ pub struct Tree {
     pub processes: u64,
     /// Their threads.
     pub threads: u64,
+    /// One of them runs or waits for a processor.
+    pub runnable: bool,
     /// Their open files; absent where one of them hides its own.
     pub open_files: Option<u64>,
     /// Their CPU time and that of all that they waited for, in clock ticks.
@@ -67,6 +69,7 @@ impl Trees {
             tree.open_files = tree.open_files.zip(open_files).map(|(a, b)| a + b);
             tree.processes += 1;
             tree.threads += stat.threads;
+            tree.runnable |= stat.runnable;
             tree.ticks += stat.ticks;
             if !stat.zombie {
                 tree.pids.push(pid);
@@ -178,6 +181,7 @@ mod tests {
             pids: vec![7, 8],
             processes: 3,
             threads: 6,
+            runnable: true,
             open_files: Some(3),
             ticks: 30,
         };

@@ -29,6 +29,7 @@ fn report() -> Report {
         stderr_bytes: 0,
         leaks: Vec::new(),
         reset_ns: 0,
+        runnable_percent: None,
         unclean: None,
     }
 }

@@ -37,6 +37,24 @@ fn a_timeout_says_whether_the_test_computed() {
     assert_eq!(state(&by_cpu_time), None);
 }
 
+/// On cgroup version 1, among more workers than processors.
+#[test]
+fn who_could_run_and_did_not_was_starved_where_no_kernel_says_so() {
+    let mut report = timed_out(Some(1_200_000), Vec::new());
+    for (percent, expected) in [
+        (None, TimeoutState::Idle),
+        (Some(49), TimeoutState::Idle),
+        (Some(50), TimeoutState::Starved),
+    ] {
+        report.runnable_percent = percent;
+        assert_eq!(state(&report), Some(expected));
+    }
+    report.resources.cpu_pressure_us = Some(0);
+    assert_eq!(state(&report), Some(TimeoutState::Idle));
+    report.resources.cpu_us = Some(9_000_000);
+    assert_eq!(state(&report), Some(TimeoutState::Busy));
+}
+
 #[test]
 fn the_last_third_counts_where_it_was_sampled() {
     // It computed for 6 s and then waited, and the other way round.
