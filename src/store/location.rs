@@ -32,7 +32,8 @@ pub fn prepare(results: &Path) -> Result<PathBuf, StoreError> {
         Ok(found) if found.is_dir() => suits(&folder)?,
         Ok(found) => return Err(not_a_folder(&folder, kind(found.file_type()))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            if fs::symlink_metadata(&folder).is_ok() {
+            // Where another launcher makes it at this moment, it is a folder by now.
+            if fs::symlink_metadata(&folder).is_ok_and(|found| found.is_symlink()) {
                 return Err(not_a_folder(&folder, "a symbolic link that leads nowhere"));
             }
             make_folder(&folder)?;
