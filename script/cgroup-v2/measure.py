@@ -208,6 +208,9 @@ class Test:
             self.holds(f"{column} is {self.row[column]}", self.row[column] > self.row["wall_us"] / 5)
 
     def alone(self):
+        """At least once: a processor that stands still for a moment gives all of that to whoever was running."""
+        names = [one + corpus.SUFFIX for one in ["cpu_1s", *again("cpu_1s")]]
+        self.row = min((self.run.rows[name] for name in names), key=lambda row: row["throttled_periods"])
         self.note = self.figures("wall_us", "throttled_periods", "throttled_us", "cpu_pressure_us")
         found = self.row["throttled_periods"], self.row["throttled_us"]
         self.holds(f"it was throttled: {found}", found == (0, 0))
