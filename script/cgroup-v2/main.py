@@ -1,7 +1,8 @@
 """What script/test-cgroup-v2 runs in the virtual machine: a table of what holds there.
 
 /project holds the program and the repository's suite, read-only. The exit status is 0 only where
-everything is as expected; what is not is told below its line. Arguments: the engines to try.
+everything is as expected; what is not is told below its line. Arguments: the engines to try; with the
+word `measure` before them the figures alone.
 """
 
 import os
@@ -11,6 +12,7 @@ import sys
 import time
 
 from killed import killed
+from measure import measure
 from outcomes import outcomes
 from places import DOCKER, PODMAN, SANDBOXES
 from runs import CPUS, MIB, PROGRAM, SOURCE, Run, shown
@@ -130,6 +132,7 @@ def isolation_image(place):
 
 
 def docker():
+    measure(DOCKER)
     outcomes(DOCKER)
     clamping(DOCKER)
     spikes(DOCKER)
@@ -142,6 +145,7 @@ def docker():
 
 def sandbox():
     for place in SANDBOXES:
+        measure(place)
         outcomes(place)
         if place.given:
             clamping(place)
@@ -153,17 +157,25 @@ def sandbox():
 
 
 def podman():
+    measure(PODMAN)
     spikes(PODMAN)
     proof(PODMAN, "host", what="the proof")
 
 
 ENGINES = {"docker": docker, "sandbox": sandbox, "podman": podman}
+PLACES = {"docker": [DOCKER], "sandbox": SANDBOXES, "podman": [PODMAN]}
 
 
 def main():
+    engines = sys.argv[1:]
+    alone = engines[:1] == ["measure"]
     machine()
-    for engine in sys.argv[1:] or ENGINES:
-        ENGINES[engine]()
+    for engine in engines[alone:] or ENGINES:
+        if alone:
+            for place in PLACES[engine]:
+                measure(place)
+        else:
+            ENGINES[engine]()
     print("all as expected" if not table.broken else f"{table.broken} not as expected")
     return 1 if table.broken else 0
 

@@ -17,7 +17,7 @@ def spikes(place):
     for number in range(SPIKES + 1):
         what = f"{SPIKE} 5" if number else f"{LARGE} 0"
         with open(f"{project}/test/{number:02}_test.sh", "w", encoding="utf-8") as file:
-            file.write(f'"$DOCKER_TEST" probe spike {what}\n')
+            file.write(f'"$DOCKER_TEST" probe touch {what}\n')
     place.own(place.folder)
 
     run = Run(place, project, "--image", "host")

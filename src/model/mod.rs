@@ -3,6 +3,7 @@
 mod figure;
 mod image;
 mod level;
+pub mod noise;
 mod outcome;
 mod past;
 mod profile;
@@ -28,12 +29,12 @@ pub use outcome::{
 };
 pub use past::Past;
 pub use profile::{DEFAULT_PROFILE, Limits, Profile, built_in_profiles};
-pub use resources::{Leak, Resources, Source};
+pub use resources::{Leak, NAMED_FILES, Resources, Source};
 pub use response::{Response, Responses};
 pub use room::Room;
 pub use series::{Sample, Series};
 pub use shard::Shard;
-pub use statistics::{Spread, Statistics, median, median_deviation};
+pub use statistics::{Spread, Statistics, median};
 pub use test::{ProfileOrigin, Test, TestId};
 pub use text::{ByteText, escape};
 pub use trend::{Direction, Trend};

@@ -84,6 +84,11 @@ pub struct Resources {
     pub tmpfs_left_bytes: Option<u64>,
 }
 
+/// How many names of left files are kept.
+pub const NAMED_FILES: usize = 5;
+/// Characters of each that are shown.
+const NAME_CHARS: usize = 64;
+
 /// Something that a test left behind and the reset removed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
@@ -105,6 +110,10 @@ pub enum Leak {
         /// They lay neither in its TMPDIR nor in its HOME, but in `/dev/shm`, say.
         #[serde(default, skip_serializing_if = "is_false")]
         outside: bool,
+        /// The first few of its entries, at most [`NAMED_FILES`]; a folder's ends with `/`. None
+        /// in older records.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        names: Vec<ByteText>,
     },
     /// The mode or the extended attributes of one of its own folders.
     Attributes {
@@ -147,6 +156,24 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
+/// `: a, b/ and 3 more`; nothing where nothing is named.
+fn named(names: &[ByteText], count: u64) -> String {
+    let short = |name: &ByteText| {
+        let name = escape(name.as_bytes());
+        match name.char_indices().nth(NAME_CHARS) {
+            Some((end, _)) => format!("{}...", &name[..end]),
+            None => name,
+        }
+    };
+    let shown = names.iter().take(NAMED_FILES).map(short);
+    let shown: Vec<String> = shown.collect();
+    match count.saturating_sub(shown.len() as u64) {
+        _ if shown.is_empty() => String::new(),
+        0 => format!(": {}", shown.join(", ")),
+        more => format!(": {} and {more} more", shown.join(", ")),
+    }
+}
+
 /// One line, safe to print.
 impl fmt::Display for Leak {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -156,14 +183,16 @@ impl fmt::Display for Leak {
                 place,
                 count,
                 bytes,
+                names,
                 ..
             } => {
                 let plural = if *count == 1 { "" } else { "s" };
                 write!(
                     f,
-                    "{count} file{plural} in {} ({})",
+                    "{count} file{plural} in {} ({}{})",
                     escape(place.as_bytes()),
-                    format_bytes(*bytes)
+                    format_bytes(*bytes),
+                    named(names, *count)
                 )
             }
             Leak::Attributes { place } => {
@@ -179,5 +208,45 @@ impl fmt::Display for Leak {
                 write!(f, "changed {} of the supervisor", escape(what.as_bytes()))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn left(names: Vec<ByteText>, count: u64) -> String {
+        let files = Leak::Files {
+            place: "/tmp".into(),
+            count,
+            bytes: 5000,
+            outside: false,
+            names,
+        };
+        files.to_string()
+    }
+
+    #[test]
+    fn files_are_named_safely_and_briefly() {
+        let one = left(vec!["a".into()], 1);
+        assert_eq!(one, "1 file in /tmp (4.9 KiB: a)");
+        let hostile =
+            [&b"b/"[..], b"c\n\x1b[31m", b"\xff"].map(|name| ByteText::from(name.to_vec()));
+        assert_eq!(
+            left(hostile.to_vec(), 9),
+            r"9 files in /tmp (4.9 KiB: b/, c\n\x1b[31m, \xff and 6 more)"
+        );
+        let long = left(vec!["x".repeat(255).as_str().into(); 500], 500);
+        assert!(long.len() < 400, "{long}");
+        assert!(long.ends_with("... and 495 more)"), "{long}");
+    }
+
+    /// As it was written before there were names.
+    #[test]
+    fn a_record_without_names_is_read() {
+        let text = r#"{"kind":"files","place":"/tmp","count":3,"bytes":0}"#;
+        let leak: Leak = serde_json::from_str(text).unwrap();
+        assert_eq!(leak.to_string(), "3 files in /tmp (0 B)");
+        assert_eq!(serde_json::to_string(&leak).unwrap(), text);
     }
 }

@@ -1,17 +1,7 @@
 //! Whether the newest of some figures differs from the earlier ones by more than these differ among
 //! themselves. Pure.
 
-use super::{median, median_deviation};
-
-/// With fewer earlier figures nothing is said.
-pub const LEAST_EARLIER: usize = 5;
-
-/// How many deviations are noise. The median deviation of normally distributed values is 1/1.4826 of
-/// their standard deviation, of which four are taken.
-const DEVIATIONS: f64 = 4.0 * 1.4826;
-
-/// A change by no more than this share of the median is noise too, however steady the others were.
-const SHARE: f64 = 0.1;
+use super::noise::Usual;
 
 /// The newest figure beside the earlier ones.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -52,21 +42,17 @@ impl Direction {
 
 impl Trend {
     /// Of figures, oldest first; a difference up to `least` is noise whatever the figures are.
-    /// `None` under [`LEAST_EARLIER`] earlier ones.
+    /// `None` under [`ENOUGH`](super::noise::ENOUGH) earlier ones.
     pub fn of(figures: &[f64], least: f64) -> Option<Self> {
         let (newest, earlier) = figures.split_last()?;
-        if earlier.len() < LEAST_EARLIER {
-            return None;
-        }
-        let median = median(earlier.to_vec())?;
-        let deviation = median_deviation(earlier)?;
-        let noise = (deviation * DEVIATIONS).max(median * SHARE).max(least);
-        let change = newest - median;
+        let usual = Usual::of(earlier)?;
+        let noise = usual.noise(least);
+        let change = newest - usual.median;
         Some(Trend {
             newest: *newest,
             earlier: earlier.len(),
-            median,
-            deviation,
+            median: usual.median,
+            deviation: usual.deviation,
             direction: match change {
                 change if change > noise => Direction::Up,
                 change if change < -noise => Direction::Down,

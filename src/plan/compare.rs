@@ -2,21 +2,12 @@
 //!
 //! A figure of the later run is held against the passes of the same test before that run, under the
 //! same profile and in the same image: it has changed where it lies further from their median than
-//! [`allowance`] and further than that from the earlier run's figure too. A median and its MAD do not
-//! mind a few odd runs, as a mean would.
+//! their noise and further than that from the earlier run's figure too.
 
-use crate::model::{OutcomeKind, Resources, Source, median, median_deviation};
+use crate::model::{OutcomeKind, Resources, Source, noise};
 
-/// Below so many passes nothing is known of a figure's noise.
-pub const ENOUGH: usize = 5;
-/// With fewer, a figure has changed by this factor or not at all.
+/// Where too few passes are known, a figure has changed by this factor or not at all.
 const FACTOR: f64 = 2.0;
-/// How many standard deviations are noise.
-const DEVIATIONS: f64 = 4.0;
-/// From a MAD to the standard deviation of normally distributed values.
-const SCALE: f64 = 1.4826;
-/// This part of the median is never worth telling.
-const PART: f64 = 0.1;
 
 /// What is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
@@ -87,9 +78,9 @@ impl Seen {
 pub struct Usual {
     /// The passes before the later run that were looked at.
     pub passes: usize,
-    /// Their median; absent with fewer than [`ENOUGH`].
+    /// Their median; absent with fewer than [`noise::ENOUGH`].
     pub median: Option<f64>,
-    /// Their median absolute deviation from it; absent with fewer than [`ENOUGH`].
+    /// Their median absolute deviation from it; absent with fewer than [`noise::ENOUGH`].
     pub mad: Option<f64>,
 }
 
@@ -269,31 +260,23 @@ pub fn figures(earlier: &Resources, later: &Resources, past: &[Resources]) -> Ve
 }
 
 fn usual(values: &[f64]) -> Usual {
-    let enough = values.len() >= ENOUGH;
+    let usual = noise::Usual::of(values);
     Usual {
         passes: values.len(),
-        median: median(values.to_vec()).filter(|_| enough),
-        mad: median_deviation(values).filter(|_| enough),
+        median: usual.map(|usual| usual.median),
+        mad: usual.map(|usual| usual.deviation),
     }
 }
 
 fn has_changed(figure: Figure, earlier: f64, later: f64, usual: Usual) -> bool {
     let step = later - earlier;
-    let (Some(median), Some(mad)) = (usual.median, usual.mad) else {
+    let (Some(median), Some(deviation)) = (usual.median, usual.mad) else {
         let (small, large) = (earlier.min(later), earlier.max(later));
         return step.abs() > figure.floor() && large >= small * FACTOR;
     };
-    let allowance = allowance(figure, median, mad);
+    let allowance = noise::Usual { median, deviation }.noise(figure.floor());
     let away = later - median;
     step.abs() > allowance && away.abs() > allowance && (step > 0.0) == (away > 0.0)
-}
-
-/// What a figure may differ from its median without anybody being told: [`DEVIATIONS`] standard
-/// deviations, [`PART`] of the median, or the figure's floor, whichever is most.
-fn allowance(figure: Figure, median: f64, mad: f64) -> f64 {
-    (DEVIATIONS * SCALE * mad)
-        .max(PART * median)
-        .max(figure.floor())
 }
 
 #[cfg(test)]

@@ -204,11 +204,11 @@ proptest! {
         let there = figures(&used(earlier), &used(later), &past);
         for change in &there {
             prop_assert!((change.later - change.earlier).abs() > 10_000.0);
-            prop_assert_eq!(change.is_weak(), past.len() < ENOUGH);
+            prop_assert_eq!(change.is_weak(), past.len() < noise::ENOUGH);
         }
         prop_assert_eq!(figures(&used(earlier), &used(earlier), &past), []);
         // With few runs, the way back is as long.
-        if past.len() < ENOUGH {
+        if past.len() < noise::ENOUGH {
             prop_assert_eq!(figures(&used(later), &used(earlier), &past).len(), there.len());
         }
     }

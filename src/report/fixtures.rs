@@ -323,12 +323,14 @@ pub fn full_attempt() -> Attempt {
                 count: 3,
                 bytes: 4096,
                 outside: false,
+                names: Vec::new(),
             },
             Leak::Files {
                 place: "/dev/shm".into(),
                 count: 1,
                 bytes: 4096,
                 outside: true,
+                names: vec!["left".into()],
             },
             Leak::SysvIpc {
                 what: "shm".into(),

@@ -47,12 +47,12 @@ struct NotGood {
     reason: Option<String>,
 }
 
-/// The violations of one kind.
+/// The violations of one kind and severity.
 #[derive(Serialize)]
 struct Group {
     /// Absent: of a kind that a newer version knows.
     kind: Option<&'static str>,
-    /// The gravest of them.
+    /// Of each of them.
     severity: ViolationSeverity,
     count: u64,
     /// Each once, in order.
@@ -372,17 +372,18 @@ fn numbers(workers: &[&StoredWorker]) -> String {
     }
 }
 
+/// By kind and severity: a fact is not counted among warnings.
 fn groups(violations: &[StoredViolation]) -> Vec<Group> {
-    let mut groups: BTreeMap<Option<&'static str>, Group> = BTreeMap::new();
+    let mut groups: BTreeMap<(Option<&'static str>, ViolationSeverity), Group> = BTreeMap::new();
     for violation in violations {
         let kind = violation.kind.map(|kind| kind.as_str());
-        let group = groups.entry(kind).or_insert_with(|| Group {
+        let key = (kind, violation.severity);
+        let group = groups.entry(key).or_insert_with(|| Group {
             kind,
             severity: violation.severity,
             count: 0,
             tests: Vec::new(),
         });
-        group.severity = group.severity.max(violation.severity);
         group.count += 1;
         if group.tests.last() != Some(&violation.test) {
             group.tests.push(violation.test.clone());
@@ -407,5 +408,36 @@ pub fn section(out: &mut String, paint: Paint, heading: &str, lines: &str) {
     if !lines.is_empty() {
         let heading = paint.strong(&format!("{heading}:"));
         out.push_str(&format!("\n{heading}\n{lines}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ViolationKind;
+
+    #[test]
+    fn a_fact_is_not_counted_among_warnings() {
+        let of = |test: &str, severity| StoredViolation {
+            test: test.into(),
+            attempt: 1,
+            kind: Some(ViolationKind::LeakedFile),
+            severity,
+            threshold: None,
+            actual: None,
+            message: String::new(),
+        };
+        let all = [
+            of("a", ViolationSeverity::Warning),
+            of("a", ViolationSeverity::Info),
+            of("b", ViolationSeverity::Info),
+        ];
+        let found = groups(&all);
+        let found: Vec<_> = found.iter().map(|g| (g.severity, g.count)).collect();
+        let expected = [
+            (ViolationSeverity::Warning, 1),
+            (ViolationSeverity::Info, 2),
+        ];
+        assert_eq!(found, expected);
     }
 }

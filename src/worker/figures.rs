@@ -2,9 +2,9 @@
 
 use crate::model::Source;
 
-/// Less CPU time than this has no parts, in microseconds: the kernel tells them by its clock ticks,
-/// of 1 to 10 milliseconds.
-pub const PARTS_FROM_US: u64 = 20_000;
+/// Less CPU time than this has no parts, in microseconds: the kernel tells them by which of the two
+/// a clock tick happens to meet. Of a hundred ticks of 4 milliseconds, 5 % may be wrong.
+pub const PARTS_FROM_US: u64 = 400_000;
 
 /// A peak and what is known of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -139,15 +139,15 @@ mod tests {
     #[test]
     fn parts_add_up_or_are_not_there() {
         assert_eq!(
-            cpu_parts(100_000, Some(75_000), Some(24_000)),
-            (Some(75_757), Some(24_243))
+            cpu_parts(1_000_000, Some(750_000), Some(240_000)),
+            (Some(757_575), Some(242_425))
         );
         assert_eq!(
             cpu_parts(u64::MAX, Some(u64::MAX), Some(0)),
             (Some(u64::MAX), Some(0))
         );
-        assert_eq!(cpu_parts(19_999, Some(8_000), Some(0)), (None, None));
-        assert_eq!(cpu_parts(100_000, Some(0), Some(0)), (None, None));
-        assert_eq!(cpu_parts(100_000, None, Some(1)), (None, None));
+        assert_eq!(cpu_parts(399_999, Some(8_000), Some(0)), (None, None));
+        assert_eq!(cpu_parts(1_000_000, Some(0), Some(0)), (None, None));
+        assert_eq!(cpu_parts(1_000_000, None, Some(1)), (None, None));
     }
 }

@@ -138,13 +138,10 @@ impl Meter {
                 )
             }
             None => {
+                // No parts: a process that no clock tick met has only user time, and so have a
+                // thousand of them together.
                 let reaped = after.reaped.since(self.before.reaped);
-                (
-                    reaped.both_us(),
-                    Some(reaped.user_us),
-                    Some(reaped.system_us),
-                    Source::Rusage,
-                )
+                (reaped.both_us(), None, None, Source::Rusage)
             }
         };
         let (cpu_user_us, cpu_system_us) = cpu_parts(cpu_us, user_us, system_us);

@@ -78,14 +78,28 @@ impl Reach {
 
     /// Every process of the test that `proc` shows, reaped ones aside.
     pub fn processes(self, proc: &Path) -> Vec<(i32, Stat)> {
+        self.processes_until(proc, None).unwrap_or_default()
+    }
+
+    /// The same, or `None` where they cannot be listed, or not until `deadline`.
+    pub fn processes_until(
+        self,
+        proc: &Path,
+        deadline: Option<Instant>,
+    ) -> Option<Vec<(i32, Stat)>> {
         let own = getpid().as_raw();
-        let all = listed(proc).filter(|pid| *pid != own);
-        // What has vanished since it was listed has no `stat`.
-        let all = all.filter_map(|pid| Some((pid, Stat::read(proc, pid)?)));
-        match self {
-            Reach::Namespace => all.collect(),
-            Reach::Descendants => descendants(own, &all.collect::<Vec<_>>()),
+        let mut all = Vec::new();
+        for pid in listed(proc)?.filter(|pid| *pid != own) {
+            if is_over(deadline) {
+                return None;
+            }
+            // What has vanished since it was listed has no `stat`.
+            all.extend(Stat::read(proc, pid).map(|stat| (pid, stat)));
         }
+        Some(match self {
+            Reach::Namespace => all,
+            Reach::Descendants => descendants(own, &all),
+        })
     }
 
     /// CPU time of the test's processes that are not reaped, and of those that they waited for, in
@@ -151,17 +165,26 @@ pub fn reap() -> Option<Ended> {
     })
 }
 
-/// The processes that the kernel shows in `proc`.
-pub fn listed(proc: &Path) -> impl Iterator<Item = i32> {
-    fs::read_dir(proc)
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+/// Whether there is a deadline and it has passed.
+pub fn is_over(deadline: Option<Instant>) -> bool {
+    deadline.is_some_and(|deadline| Instant::now() >= deadline)
+}
+
+/// The processes that the kernel shows in `proc`; `None` where it cannot be read.
+fn listed(proc: &Path) -> Option<impl Iterator<Item = i32>> {
+    let entries = fs::read_dir(proc).ok()?;
+    Some(entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()))
 }
 
 /// The descendants of `root` among `all`. Zombies count until they are reaped.
-pub fn descendants(root: i32, all: &[(i32, Stat)]) -> Vec<(i32, Stat)> {
-    let children = |of: i32| all.iter().filter(move |(_, stat)| stat.parent == of);
+fn descendants(root: i32, all: &[(i32, Stat)]) -> Vec<(i32, Stat)> {
+    let mut by_parent = all.to_vec();
+    by_parent.sort_by_key(|(_, stat)| stat.parent);
+    let children = |of: i32| {
+        let from = by_parent.partition_point(|(_, stat)| stat.parent < of);
+        let of_it = by_parent[from..].iter();
+        of_it.take_while(move |(_, stat)| stat.parent == of)
+    };
     let mut family: Vec<(i32, Stat)> = children(root).copied().collect();
     let mut at = 0;
     while let Some((parent, _)) = family.get(at) {
@@ -190,5 +213,34 @@ mod tests {
         let found: Vec<i32> = descendants(7, &all).iter().map(|(pid, _)| *pid).collect();
         assert_eq!(found, [8, 11, 9, 12]);
         assert_eq!(descendants(12, &all), []);
+    }
+
+    /// Its cost must not grow with the square of their number.
+    #[test]
+    fn a_hundred_thousand_descendants_are_found_at_once() {
+        let of = |pid| {
+            let stat = Stat {
+                zombie: false,
+                parent: pid - 1,
+                threads: 1,
+                ticks: 0,
+            };
+            (pid, stat)
+        };
+        let all: Vec<_> = (2..100_002).rev().map(of).collect();
+        let started = Instant::now();
+        assert_eq!(descendants(1, &all).len(), 100_000);
+        assert!(started.elapsed() < Duration::from_secs(5));
+    }
+
+    #[test]
+    fn who_cannot_be_listed_in_time_is_not_nobody() {
+        let nowhere = tempfile::tempdir().unwrap().path().join("none");
+        assert_eq!(Reach::Namespace.processes_until(&nowhere, None), None);
+        let proc = Path::new(PROC);
+        let now = Some(Instant::now());
+        assert_eq!(Reach::Namespace.processes_until(proc, now), None);
+        let all = Reach::Namespace.processes_until(proc, None);
+        assert!(all.is_some_and(|all| !all.is_empty()));
     }
 }

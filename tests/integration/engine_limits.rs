@@ -11,6 +11,7 @@ use crate::harness::finish;
 
 on_every_engine! {
     wall_clock_limits
+    a_crowd_that_computes_has_its_verdict_in_time
     processor_time_is_limited_and_counted
     memory_is_limited_and_measured
     processes_are_limited
@@ -75,6 +76,23 @@ fn wall_clock_limits(on: &Engine) {
          where id like '%says_goodbye_test.sh' and stream = 'stdout'",
     );
     assert_eq!(caught, "caught\n");
+}
+
+/// So many that compute leave the supervisor hardly any time of a processor. Looking at all of them
+/// must not keep it from the clock.
+fn a_crowd_that_computes_has_its_verdict_in_time(on: &Engine) {
+    let judged = judge(
+        on,
+        "profiles: { standard: { timeout: 2s, cpu-time: 60s, pids: 600, memory: 1GiB } }",
+        &[case(
+            "crowd",
+            "timeout wall",
+            "exec perl -e 'my $end = time + 15; while (time < $end) { fork }'",
+        )],
+    );
+    let rows = judged.project.rows("select wall_us from attempts");
+    let wall_us: u64 = rows[0][0].parse().unwrap();
+    assert!((2_000_000..8_000_000).contains(&wall_us), "{wall_us}");
 }
 
 fn processor_time_is_limited_and_counted(on: &Engine) {

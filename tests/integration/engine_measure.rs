@@ -84,6 +84,8 @@ impl Found<'_> {
             }
             "cpu" => self.cpu(asked.number()),
             // The kernel's ticks tell user mode from the kernel, and a program starts in it.
+            "cpu-user" if !self.promises.counted => self.absent("cpu_user_us"),
+            "cpu-system" if !self.promises.counted => self.absent("cpu_system_us"),
             "cpu-user" => self.near("cpu_user_us", asked.number(), 0.15),
             "cpu-system" => self.near("cpu_system_us", asked.number(), 0.25),
             "memory" => self.memory(asked.number()),

@@ -24,7 +24,7 @@ const SPIKES: usize = 20;
 
 /// A test's line that takes so much memory for so long.
 fn spike(mib: u64, milliseconds: u64) -> String {
-    format!("\"$DOCKER_TEST\" probe spike {mib} {milliseconds}\n")
+    format!("\"$DOCKER_TEST\" probe touch {mib} {milliseconds}\n")
 }
 
 /// Each test's start, peak, source and bound in bytes, in the order in which they ran.

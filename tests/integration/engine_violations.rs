@@ -59,9 +59,12 @@ fn what_a_test_leaves_is_named(on: &Engine) {
         ),
         (
             "beside",
-            "leaked-file warning left behind: 1 file in /dev/shm (5 B)",
+            "leaked-file warning left behind: 1 file in /dev/shm (5 B: x)",
         ),
-        ("own", "leaked-file info left behind: 1 file in /tmp (3 B)"),
+        (
+            "own",
+            "leaked-file info left behind: 1 file in /tmp (3 B: x)",
+        ),
         ("mode", "changed-worker warning changed attributes of /tmp"),
     ] {
         assert_eq!(violations(&judged, name), [expected]);

@@ -14,7 +14,6 @@ mod answer;
 mod consume;
 mod ipc;
 mod net;
-mod spike;
 mod supervisor;
 mod syscalls;
 
@@ -24,7 +23,7 @@ use std::fs;
 use crate::model::escape;
 
 const USAGE: &str = "accepted: sysv make|list, mqueue make NAME|list, time-wait PORT, bind PORT, \
-    connect ADDRESS PORT, loopback, spike MIB MILLISECONDS, limit-supervisor, nice-supervisor, affinity-supervisor, \
+    connect ADDRESS PORT, loopback, limit-supervisor, nice-supervisor, affinity-supervisor, \
     ptrace-supervisor, syscalls, debug-syscalls, shm make NAME BYTES, leave make process, \
     touch MIB MS, burn here|kernel|child|daemon MS, open-files N MS, threads N MS, processes N MS";
 
@@ -63,7 +62,6 @@ fn dispatch(words: &[&str]) -> Finding {
         ["bind", port] => net::bind(number(port)?),
         ["connect", address, port] => net::connect(address, number(port)?),
         ["loopback"] => net::loopback(),
-        ["spike", mib, milliseconds] => spike::spike(number(mib)?, number(milliseconds)?),
         ["limit-supervisor"] => supervisor::lower_limit(),
         ["nice-supervisor"] => supervisor::raise_nice(),
         ["affinity-supervisor"] => supervisor::narrow_affinity(),

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use nix::dir::{Dir, Type};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, renameat};
-use nix::sys::stat::{FchmodatFlags, Mode, fchmod, fchmodat, fstat, fstatat};
+use nix::sys::stat::{FchmodatFlags, Mode, SFlag, fchmod, fchmodat, fstat, fstatat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::xattr;
-use crate::model::Leak;
+use crate::model::{ByteText, Leak, NAMED_FILES};
 
 /// How deep we go with a descriptor for each level; what lies deeper is moved up first.
 const DEPTH: usize = 32;
@@ -99,6 +99,7 @@ impl Folder {
     /// Something cannot be removed.
     pub fn empty(&mut self) -> Result<Option<Leak>, String> {
         let mut tally = Tally::default();
+        let mut first = None;
         // What was too deep comes up one level of DEPTH with each pass.
         loop {
             let names = names(&mut self.dir);
@@ -106,6 +107,7 @@ impl Folder {
                 break;
             }
             let top = self.dir.as_fd();
+            first.get_or_insert_with(|| first_few(top, &names));
             for (name, kind) in names {
                 remove(top, top, &name, kind, DEPTH, &mut self.moved, &mut tally).map_err(
                     |error| {
@@ -120,6 +122,7 @@ impl Folder {
             count: tally.count,
             bytes: tally.bytes,
             outside: self.outside,
+            names: first.unwrap_or_default(),
         }))
     }
 }
@@ -134,6 +137,27 @@ fn names(dir: &mut Dir) -> Vec<(CString, Option<Type>)> {
         .filter(|entry| !matches!(entry.file_name().to_bytes(), b"." | b".."))
         .map(|entry| (entry.file_name().to_owned(), entry.file_type()))
         .collect()
+}
+
+/// The first few by name, folders with a `/` behind them.
+fn first_few(parent: BorrowedFd<'_>, all: &[(CString, Option<Type>)]) -> Vec<ByteText> {
+    let mut few: Vec<&(CString, Option<Type>)> = all.iter().collect();
+    if few.len() > NAMED_FILES {
+        few.select_nth_unstable_by(NAMED_FILES, |a, b| a.0.cmp(&b.0));
+        few.truncate(NAMED_FILES);
+    }
+    few.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    let shown = few.into_iter().map(|(name, kind)| {
+        let is_folder = match kind {
+            Some(kind) => *kind == Type::Directory,
+            None => fstatat(parent, name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW)
+                .is_ok_and(|stat| stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFDIR.bits()),
+        };
+        let mut bytes = name.to_bytes().to_vec();
+        bytes.extend(is_folder.then_some(b'/'));
+        ByteText::from(bytes)
+    });
+    shown.collect()
 }
 
 /// Removes `name` in `parent`, or moves it up to `top` where it lies too deep.
@@ -213,13 +237,29 @@ mod tests {
         fs::write(top.join("name\nwith line"), "").unwrap();
         fs::set_permissions(top.join("a/b"), fs::Permissions::from_mode(0o000)).unwrap();
         let mut folder = Folder::open(top.into(), false).unwrap();
-        let Ok(Some(Leak::Files { count, .. })) = folder.empty() else {
+        let Ok(Some(Leak::Files { count, names, .. })) = folder.empty() else {
             panic!("no leak")
         };
         assert_eq!(count, 7);
+        let expected = ["a/", "file", "link", "name\nwith line"].map(ByteText::from);
+        assert_eq!(names, expected);
         assert_eq!(fs::read_dir(top).unwrap().count(), 0);
         assert!(outside.path().join("kept").exists());
         assert_eq!(folder.empty(), Ok(None));
+    }
+
+    #[test]
+    fn of_many_the_first_few_are_named() {
+        let root = tempfile::tempdir().unwrap();
+        for number in 0..200 {
+            fs::write(root.path().join(format!("{number:03}")), "").unwrap();
+        }
+        let mut folder = Folder::open(root.path().into(), false).unwrap();
+        let Ok(Some(Leak::Files { count, names, .. })) = folder.empty() else {
+            panic!("no leak")
+        };
+        assert_eq!((count, names.len()), (200, NAMED_FILES));
+        assert_eq!((&names[0], &names[4]), (&"000".into(), &"004".into()));
     }
 
     #[test]

@@ -204,6 +204,7 @@ mod tests {
             count: 2,
             bytes: 2,
             outside: false,
+            names: vec!["a/".into()],
         };
         assert_eq!(remove_home(&home), Ok(Some(leak)));
         assert!(!home.exists());

@@ -8,7 +8,7 @@ mod pace;
 mod series;
 mod tree;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use self::pace::{Pace, counters_interval, tree_interval};
 use self::series::{Bounded, CPU_SPACING};
@@ -27,6 +27,11 @@ const TREE_DEARNESS: u32 = 800;
 /// The same where nothing else tells of memory.
 const ONLY_DEARNESS: u32 = 200;
 const MEMORY_INTERVAL: Duration = Duration::from_secs(1);
+/// A look at processes is broken off after so long: where hundreds of them compute, this one seldom
+/// gets a processor, and the test's clock must not wait for it.
+const PATIENCE: Duration = Duration::from_millis(100);
+/// And it is not tried again before.
+const RETRY: Duration = Duration::from_secs(2);
 /// The parts of memory are looked at again when it has grown by this share, and by so much.
 const GROWTH_SHARE: u64 = 50;
 const GROWTH_BYTES: u64 = 256 << 10;
@@ -139,7 +144,15 @@ impl Sampler {
         cost: &mut Cost,
     ) {
         let interval = tree_interval(at).max(self.series.spacing());
-        let tree = view.trees.look(view.reach);
+        let deadline = Some(Instant::now() + PATIENCE);
+        let Some(tree) = view.trees.look(view.reach, deadline) else {
+            let cost = cost.lap();
+            self.tree.looked(at, cost, interval.max(RETRY));
+            if memory_is_due {
+                self.memory.looked(at, cost, MEMORY_INTERVAL.max(RETRY));
+            }
+            return;
+        };
         sample.processes = Some(tree.processes);
         sample.threads = Some(tree.threads);
         sample.open_files = tree.open_files;
@@ -149,7 +162,7 @@ impl Sampler {
         self.seen.threads = self.seen.threads.max(Some(tree.threads));
         self.tree.looked(at, cost.lap(), interval);
         if memory_is_due {
-            sample.pss_bytes = view.trees.pss_bytes(&tree.pids);
+            sample.pss_bytes = view.trees.pss_bytes(&tree.pids, deadline);
             let interval = if self.counted_memory {
                 MEMORY_INTERVAL.max(self.series.spacing())
             } else {

@@ -44,7 +44,7 @@ pub fn counters_interval(at: Duration) -> Duration {
 
 /// Between two looks at all processes.
 pub fn tree_interval(at: Duration) -> Duration {
-    let short = at < Duration::from_secs(1);
+    let short = at < Duration::from_secs(3);
     Duration::from_millis(if short { 100 } else { 250 })
 }
 
@@ -86,7 +86,21 @@ mod tests {
     fn a_short_test_is_looked_at_more_often() {
         assert_eq!(counters_interval(199 * MS), 5 * MS);
         assert_eq!(counters_interval(200 * MS), 50 * MS);
-        assert_eq!(tree_interval(999 * MS), 100 * MS);
-        assert_eq!(tree_interval(1000 * MS), 250 * MS);
+        assert_eq!(tree_interval(2999 * MS), 100 * MS);
+        assert_eq!(tree_interval(3000 * MS), 250 * MS);
+    }
+
+    /// Growth and percentiles take 20 samples: a test of 3 seconds has them, also where each look is
+    /// a little late.
+    #[test]
+    fn a_test_of_three_seconds_is_looked_at_twenty_times() {
+        let mut pace = Pace::from(20 * MS, 800);
+        let mut looks = 0;
+        while pace.due() < 3000 * MS {
+            let at = pace.due() + 10 * MS;
+            pace.looked(at, Duration::from_micros(150), tree_interval(at));
+            looks += 1;
+        }
+        assert!(looks >= 20, "{looks}");
     }
 }

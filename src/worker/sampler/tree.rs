@@ -4,10 +4,11 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use nix::libc;
 
-use super::super::process::Reach;
+use super::super::process::{Reach, is_over};
 
 /// Where to look.
 pub struct Trees {
@@ -42,13 +43,17 @@ impl Trees {
         }
     }
 
-    /// The test's processes now.
-    pub fn look(&self, reach: Reach) -> Tree {
+    /// The test's processes now; `None` where they could not be looked at, or not all of them until
+    /// `deadline`.
+    pub fn look(&self, reach: Reach, deadline: Option<Instant>) -> Option<Tree> {
         let mut tree = Tree {
             open_files: Some(0),
             ..Tree::default()
         };
-        for (pid, stat) in reach.processes(&self.proc) {
+        for (pid, stat) in reach.processes_until(&self.proc, deadline)? {
+            if is_over(deadline) {
+                return None;
+            }
             let open_files = if stat.zombie {
                 Ok(0)
             } else {
@@ -67,13 +72,17 @@ impl Trees {
                 tree.pids.push(pid);
             }
         }
-        tree
+        Some(tree)
     }
 
-    /// The proportional set size of all of them, in bytes; absent where one hides its own.
-    pub fn pss_bytes(&self, pids: &[i32]) -> Option<u64> {
+    /// The proportional set size of all of them, in bytes; absent where one hides its own, or there
+    /// was no time for all until `deadline`.
+    pub fn pss_bytes(&self, pids: &[i32], deadline: Option<Instant>) -> Option<u64> {
         let mut sum = 0;
         for pid in pids {
+            if is_over(deadline) {
+                return None;
+            }
             match read(&self.proc.join(format!("{pid}/smaps_rollup"))) {
                 Ok(text) => sum += pss(&text)?,
                 Err(error) if is_gone(&error) => {}
@@ -150,8 +159,8 @@ mod tests {
                 size_counts: false,
                 proc: self.0.path().to_owned(),
             };
-            let tree = trees.look(Reach::Namespace);
-            let pss = trees.pss_bytes(&tree.pids);
+            let tree = trees.look(Reach::Namespace, None).unwrap();
+            let pss = trees.pss_bytes(&tree.pids, None);
             (tree, pss)
         }
     }
@@ -227,8 +236,11 @@ mod tests {
         let by_size = trees.open_files(pid).unwrap();
         trees.size_counts = false;
         let listed = trees.open_files(pid).unwrap();
-        let tree = trees.look(Reach::Descendants);
-        let pss = trees.pss_bytes(&[pid]);
+        let tree = trees.look(Reach::Descendants, None).unwrap();
+        let pss = trees.pss_bytes(&[pid], None);
+        let now = Some(Instant::now());
+        assert_eq!(trees.look(Reach::Descendants, now), None);
+        assert_eq!(trees.pss_bytes(&[pid], now), None);
         child.kill().unwrap();
         child.wait().unwrap();
         assert_eq!(by_size, listed);

@@ -9,6 +9,7 @@ fn files(outside: bool) -> Leak {
         count: 2,
         bytes: 4096,
         outside,
+        names: vec!["a b".into()],
     }
 }
 
@@ -46,8 +47,8 @@ fn what_is_left_behind_is_named_by_kind() {
         found(&report),
         [
             r"leaked-process - 3 left behind: process sleep (2 times), process a\x1bb",
-            "leaked-file - 4096 left behind: 2 files in /dev/shm (4 KiB)",
-            "leaked-file - 4096 left behind: 2 files in /tmp (4 KiB)",
+            "leaked-file - 4096 left behind: 2 files in /dev/shm (4 KiB: a b and 1 more)",
+            "leaked-file - 4096 left behind: 2 files in /tmp (4 KiB: a b and 1 more)",
             "leaked-ipc - 4 left behind: 3 SysV shm, message queue /q",
             "leaked-socket - 2 left behind: 2 sockets",
             r"changed-worker - 3 changed attributes of /tmp, changed nice value of the supervisor, replaced: a mount\nwas changed",
