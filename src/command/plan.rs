@@ -33,7 +33,7 @@ pub fn plan(arguments: &Plan, context: &Context) -> Result<u8, Failure> {
         context,
     )?;
     let history = history(&setup.config)?;
-    let (tests, estimates) = in_order(tests, &history);
+    let (tests, estimates) = in_order(tests, &history, setup.config.order);
 
     let mut needs: Vec<Room> = Vec::new();
     let mut class_of = Vec::with_capacity(tests.len());

@@ -84,13 +84,18 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
             history => history?,
         }
     };
-    let (tests, estimates) = in_order(tests, &history);
+    let (tests, estimates) = in_order(tests, &history, setup.config.order);
     let part = part(tests, estimates, &history, shard);
     let Ordered {
         tests,
         expected,
         seed,
-    } = ordered(&part, arguments.schedule.shuffle, &setup.run);
+    } = ordered(
+        &part,
+        setup.config.order,
+        arguments.schedule.shuffle,
+        &setup.run,
+    );
     let retries = retries(&tests, &setup.config, arguments.schedule.retries)?;
     let flaky = arguments.schedule.flaky.unwrap_or(setup.config.flaky);
     setup.keep_apart(apart);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Failure;
 use super::shard::Part;
-use crate::config::{Config, Workers};
+use crate::config::{Config, Order, Workers};
 use crate::host::Machine;
 use crate::model::{Room, Test};
 use crate::plan::{Capacity, Estimate, History, capacity, longest_first, shuffle};
@@ -24,10 +24,14 @@ pub fn history(config: &Config) -> Result<History, Failure> {
     Ok(History::new(past))
 }
 
-/// The tests, the longest first, and how long each probably takes.
-pub fn in_order(tests: Arc<Vec<Test>>, history: &History) -> (Arc<Vec<Test>>, Vec<Estimate>) {
+/// The tests in their order, and how long each probably takes.
+pub fn in_order(
+    tests: Arc<Vec<Test>>,
+    history: &History,
+    order: Order,
+) -> (Arc<Vec<Test>>, Vec<Estimate>) {
     let mut estimates = history.estimate(&tests);
-    if estimates.is_empty() {
+    if estimates.is_empty() || order == Order::Plan {
         return (tests, estimates);
     }
     let mut tests = Arc::unwrap_or_clone(tests);
@@ -39,7 +43,7 @@ pub fn in_order(tests: Arc<Vec<Test>>, history: &History) -> (Arc<Vec<Test>>, Ve
 pub struct Ordered {
     /// The tests.
     pub tests: Arc<Vec<Test>>,
-    /// How long each probably takes; empty where that is unknown, or the order is one of chance.
+    /// How long each probably takes; empty where that is unknown, or decides nothing.
     pub expected: Vec<Duration>,
     /// The order's seed, where it is one of chance.
     pub seed: Option<u32>,
@@ -47,11 +51,14 @@ pub struct Ordered {
 
 /// The order of a part of a suite: of chance where that was asked for, with a seed from the run's
 /// name where none was.
-pub fn ordered(part: &Part, asked: Option<Option<u32>>, run: &str) -> Ordered {
+pub fn ordered(part: &Part, order: Order, asked: Option<Option<u32>>, run: &str) -> Ordered {
     let Some(asked) = asked else {
         return Ordered {
             tests: Arc::clone(&part.tests),
-            expected: times(&part.estimates),
+            expected: match order {
+                Order::Longest => times(&part.estimates),
+                Order::Plan => Vec::new(),
+            },
             seed: None,
         };
     };

@@ -57,6 +57,8 @@ pub struct Config {
     pub default_profile: String,
     /// Profiles by path; the last rule that matches counts.
     pub rules: Vec<Rule>,
+    /// In which order tests run.
+    pub order: Order,
     /// How often a test is run again when it is not good.
     pub retries: u32,
     /// The same by path; the last rule that matches counts.
@@ -101,6 +103,29 @@ pub struct Rule {
     pub path: String,
     /// The profile's name.
     pub profile: String,
+}
+
+/// In which order tests run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// The longest first, as far as that is known.
+    #[default]
+    Longest,
+    /// As planned, whatever is known: heavier profiles first, and those of one by their ids.
+    Plan,
+}
+
+impl Order {
+    /// Both.
+    pub const ALL: [Order; 2] = [Order::Longest, Order::Plan];
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Order::Longest => "longest",
+            Order::Plan => "plan",
+        }
+    }
 }
 
 /// Gives tests more attempts by their path.
@@ -187,6 +212,7 @@ impl Config {
             profiles: built_in_profiles(),
             default_profile: DEFAULT_PROFILE.to_owned(),
             rules: Vec::new(),
+            order: Order::default(),
             retries: 0,
             retry_rules: Vec::new(),
             flaky: Flaky::default(),

@@ -7,8 +7,8 @@ use crate::model::{ImageChoice, Level, Network, escape};
 
 use super::yaml::{Node, Scalar, Value};
 use super::{
-    Config, Flaky, MOST_RETRIES, Patterns, RetryRule, Rule, Workers, nearest::suggestion, pieces,
-    profile, violations,
+    Config, Flaky, MOST_RETRIES, Order, Patterns, RetryRule, Rule, Workers, nearest::suggestion,
+    pieces, profile, violations,
 };
 
 /// The most workers that can be asked for.
@@ -45,6 +45,7 @@ pub(super) fn config(root: &Node, mut config: Config) -> Result<Config> {
         "profiles",
         "default-profile",
         "rules",
+        "order",
         "retries",
         "flaky",
         "workers",
@@ -63,6 +64,9 @@ pub(super) fn config(root: &Node, mut config: Config) -> Result<Config> {
         for field in field.list()? {
             rule(&field, &mut config)?;
         }
+    }
+    if let Some(field) = keys.remove("order") {
+        config.order = word(&field, &Order::ALL, Order::as_str)?;
     }
     if let Some(field) = keys.remove("retries") {
         config.retries = retries(&field)?;

@@ -380,7 +380,7 @@ fn configs_that_are_wrong() {
         ),
         (
             b"engine-args: [--privileged]",
-            "docker-test.yaml:1: unknown key 'engine-args': known are suite, image, profiles, default-profile, rules, retries, flaky, workers, level, network, violations, results",
+            "docker-test.yaml:1: unknown key 'engine-args': known are suite, image, profiles, default-profile, rules, order, retries, flaky, workers, level, network, violations, results",
         ),
         (
             b"profiles: {fast: {network: host}}",

@@ -31,6 +31,10 @@ fn the_longest_test_comes_first_once_it_is_known() {
     assert_eq!(executed(&project), names(&["a", "b", "c"]));
     assert_eq!(host(&project, &["--workers", "1"]).status, 0);
     assert_eq!(executed(&project), names(&["b", "c", "a"]));
+    let project = project.config("order: plan");
+    assert_eq!(host(&project, &["--workers", "1"]).status, 0);
+    assert_eq!(executed(&project), names(&["a", "b", "c"]));
+    std::fs::remove_file(project.path().join("docker-test.yaml")).unwrap();
     // A new test is taken for a middling one.
     let project = project.test("d", "true");
     assert_eq!(host(&project, &["--workers", "1"]).status, 0);

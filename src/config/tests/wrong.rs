@@ -14,7 +14,7 @@ fn keys() {
     check(&[
         (
             "a: 1\n",
-            "1: unknown key 'a': known are suite, image, profiles, default-profile, rules, retries, \
+            "1: unknown key 'a': known are suite, image, profiles, default-profile, rules, order, retries, \
              flaky, workers, level, network, violations, results",
         ),
         (
@@ -43,7 +43,7 @@ fn keys() {
         ),
         (
             "\"x\\e\": 1",
-            "1: unknown key 'x\\x1b': known are suite, image, profiles, default-profile, rules, retries, \
+            "1: unknown key 'x\\x1b': known are suite, image, profiles, default-profile, rules, order, retries, \
              flaky, workers, level, network, violations, results",
         ),
         (
@@ -57,7 +57,7 @@ fn keys() {
         ("[a]: 1", "1: a key is a list: write text"),
         (
             "<<: {image: full}",
-            "1: unknown key '<<': known are suite, image, profiles, default-profile, rules, retries, \
+            "1: unknown key '<<': known are suite, image, profiles, default-profile, rules, order, retries, \
              flaky, workers, level, network, violations, results",
         ),
     ]);
