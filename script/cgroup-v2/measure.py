@@ -74,11 +74,29 @@ def measure(place):
         _, asked, *found = corpus.row(name, figure, amount, test.event)
         report(f"  {name}: {asked}", test.wrong, " ".join([*found, test.note]))
     if place.given:
+        parts(place, tests)
         for name in VERSION_2:
             test = tests[name + corpus.SUFFIX]
             test.wrong = []
             VERSION_2[name](test)
             report(f"  {name}", test.wrong, test.note)
+
+
+def parts(place, tests):
+    """Anonymous memory, the supervisor's among it, of what is held: near in all but one, and never too much. Where the
+    machine below stands still in a look, the next one keeps away for longer than anything is held."""
+    held = [(name, int(amount)) for name, figure, amount in corpus.asked(f"{CORPUS}/test") if figure == "memory"]
+    wrong, near, notes = [], 0, []
+    for name, asked in held:
+        anon = tests[name + corpus.SUFFIX].row["memory_anon_bytes"]
+        slack = max(asked * 0.05, 4 * MIB)
+        near += abs(anon - asked) <= slack
+        if anon > asked + slack:
+            wrong.append(f"{name}: memory_anon_bytes is {anon}")
+        notes.append(f"{anon / MIB:.1f} of {asked // MIB} MiB")
+    if near < len(held) - 1:
+        wrong.append(f"{near} of {len(held)} are near")
+    report("  memory_anon_bytes", wrong, ", ".join(notes))
 
 
 def again(name):
@@ -139,7 +157,7 @@ class Test:
             return
         asked = int(amount)
         if figure in ("memory", "memory-spike"):
-            self.memory(asked, held=figure == "memory")
+            self.memory(asked)
         elif figure == "memory-file":
             if self.place.given:
                 # The programs are page cache too, where nobody has read them before.
@@ -181,7 +199,7 @@ class Test:
         parts = (self.row["cpu_user_us"], self.row["cpu_system_us"])
         self.holds(f"{parts} are not {self.row['cpu_us']}", sum(part or 0 for part in parts) == self.row["cpu_us"])
 
-    def memory(self, asked, *, held):
+    def memory(self, asked):
         peak, source, start, bound = (
             self.row[f"memory_{what}"] for what in ("peak_bytes", "peak_source", "start_bytes", "peak_bound_bytes")
         )
@@ -194,9 +212,6 @@ class Test:
         self.holds(f"from {start} up to {peak}", source == "sampled" or abs(peak - start - asked) <= slack)
         if source == "sampled":
             self.holds(f"sampled {peak}, at most {bound}", peak <= bound and bound - start >= asked * 0.95)
-        if held:
-            # The supervisor's own is in this one.
-            self.near("memory_anon_bytes", asked, share=0.05, slack=4 * MIB)
 
     def throttled(self):
         self.note = self.figures("wall_us", "cpu_us", "throttled_periods", "throttled_us", "cpu_pressure_us")
@@ -205,7 +220,7 @@ class Test:
         found = self.row["throttled_periods"]
         self.holds(f"{found} of {periods:.0f} periods", 0.5 * periods <= found <= periods + 2)
         for column in ("throttled_us", "cpu_pressure_us"):
-            self.holds(f"{column} is {self.row[column]}", self.row[column] > self.row["wall_us"] / 5)
+            self.holds(f"{column} is {self.row[column]}", self.row[column] > self.row["wall_us"] / 10)
 
     def alone(self):
         """At least once: a processor that stands still for a moment gives all of that to whoever was running."""
