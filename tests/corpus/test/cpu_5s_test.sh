@@ -1,0 +1,2 @@
+# asks: cpu 5000000
+exec "$DOCKER_TEST" probe burn here 5000
