@@ -29,6 +29,7 @@
 //! rows of a run lie together; a test's name is stored once, whatever the number of its attempts.
 //! Display events cost nothing.
 
+mod columns;
 mod error;
 mod header;
 mod location;

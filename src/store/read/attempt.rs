@@ -1,5 +1,7 @@
 //! Attempts, with what belongs to them.
 
+use std::sync::LazyLock;
+
 use rusqlite::{OptionalExtension, Row, params};
 use serde::Serialize;
 
@@ -7,6 +9,7 @@ use super::{AnyBytes, Reader, unsigned};
 use crate::model::{
     ByteText, Leak, Resources, Series, Source, Spread, Statistics, ViolationKind, ViolationSeverity,
 };
+use crate::store::columns::ATTEMPT;
 use crate::store::{StoreError, series};
 
 /// An attempt as it was recorded. What an older version did not record is absent.
@@ -88,19 +91,13 @@ pub struct StoredViolation {
     pub message: String,
 }
 
-/// The columns that [`attempt()`] reads, in its order.
-pub(super) const COLUMNS: &str =
-    "attempts.run, tests.id, attempt, superseded, outcome, reason, termination,
-    stopped, escalated, timeout_state, profile, image, worker, sequence, started_unix_us, reset_ns,
-    stdout_bytes, stderr_bytes, leaks, wall_us, cpu_us, cpu_user_us, cpu_system_us, cpu_source,
-    throttled_us, throttled_periods, memory_start_bytes, memory_peak_bytes, memory_peak_source,
-    memory_peak_bound_bytes, memory_anon_bytes, memory_file_bytes, oom_kills, pids_peak,
-    pids_peak_source, pids_limit_hits, io_read_bytes, io_write_bytes, cpu_pressure_us,
-    memory_pressure_us, io_pressure_us, tmpfs_left_bytes, samples,
-    cpu_percent_samples, cpu_percent_max, cpu_percent_avg, cpu_percent_p95, cpu_percent_p99,
-    memory_samples, memory_max_bytes, memory_avg_bytes, memory_p95_bytes, memory_p99_bytes,
-    open_files_samples, open_files_max, open_files_avg, open_files_p95, open_files_p99,
-    threads_samples, threads_max, threads_avg, threads_p95, threads_p99";
+/// The columns that [`attempt`] reads, in its order: those that are written, with the test's id for
+/// its number.
+pub(super) static COLUMNS: LazyLock<String> = LazyLock::new(|| {
+    let mut columns = ATTEMPT;
+    (columns[0], columns[1]) = ("attempts.run", "tests.id");
+    columns.join(", ")
+});
 
 impl Reader {
     /// Hands every attempt of a run to `take`, in order of test and attempt, one at a time: a run
@@ -115,8 +112,9 @@ impl Reader {
     ) -> Result<(), StoreError> {
         self.ask(|connection| {
             let mut statement = connection.prepare_cached(&format!(
-                "SELECT {COLUMNS} FROM attempts JOIN tests USING (test) WHERE run = ?1
-                 ORDER BY test, attempt"
+                "SELECT {} FROM attempts JOIN tests USING (test) WHERE run = ?1
+                 ORDER BY test, attempt",
+                *COLUMNS
             ))?;
             let rows = statement.query_map([run], attempt)?;
             for row in rows {
@@ -141,8 +139,9 @@ impl Reader {
         self.ask(|connection| {
             connection
                 .prepare_cached(&format!(
-                    "SELECT {COLUMNS} FROM attempts JOIN tests USING (test)
-                     WHERE run = ?1 AND test = ?2 ORDER BY attempt"
+                    "SELECT {} FROM attempts JOIN tests USING (test)
+                     WHERE run = ?1 AND test = ?2 ORDER BY attempt",
+                    *COLUMNS
                 ))?
                 .query_map(params![run, key], attempt)?
                 .collect()
@@ -160,8 +159,9 @@ impl Reader {
         self.ask(|connection| {
             connection
                 .prepare_cached(&format!(
-                    "SELECT {COLUMNS} FROM attempts JOIN tests USING (test)
-                     WHERE test = ?1 ORDER BY started_unix_us DESC LIMIT ?2"
+                    "SELECT {} FROM attempts JOIN tests USING (test)
+                     WHERE test = ?1 ORDER BY started_unix_us DESC LIMIT ?2",
+                    *COLUMNS
                 ))?
                 .query_map(params![key, at_most.cast_signed().max(0)], attempt)?
                 .collect()

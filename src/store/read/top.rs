@@ -155,8 +155,9 @@ fn top_test(
     };
     let attempt = connection
         .prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM attempts JOIN tests USING (test)
-             WHERE run = ?1 AND test = ?2 ORDER BY {order} LIMIT 1"
+            "SELECT {} FROM attempts JOIN tests USING (test)
+             WHERE run = ?1 AND test = ?2 ORDER BY {order} LIMIT 1",
+            *COLUMNS
         ))?
         .query_row(params![run, test], attempt)?;
     let profiles: Option<serde_json::Value> = connection

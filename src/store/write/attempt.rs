@@ -7,80 +7,14 @@ use rusqlite::{Connection, ToSql, params};
 use super::{int, json, test_key};
 use crate::event::{Attempt, Captured};
 use crate::model::{Clock, Resources, Spread, StopReason};
+use crate::store::columns::ATTEMPT;
 use crate::store::series;
 
-/// The columns of an attempt's row, in the order in which they are written.
-const COLUMNS: [&str; 63] = [
-    "run",
-    "test",
-    "attempt",
-    "superseded",
-    "outcome",
-    "reason",
-    "termination",
-    "stopped",
-    "escalated",
-    "timeout_state",
-    "profile",
-    "image",
-    "worker",
-    "sequence",
-    "started_unix_us",
-    "reset_ns",
-    "stdout_bytes",
-    "stderr_bytes",
-    "leaks",
-    "wall_us",
-    "cpu_us",
-    "cpu_user_us",
-    "cpu_system_us",
-    "cpu_source",
-    "throttled_us",
-    "throttled_periods",
-    "memory_start_bytes",
-    "memory_peak_bytes",
-    "memory_peak_source",
-    "memory_peak_bound_bytes",
-    "memory_anon_bytes",
-    "memory_file_bytes",
-    "oom_kills",
-    "pids_peak",
-    "pids_peak_source",
-    "pids_limit_hits",
-    "io_read_bytes",
-    "io_write_bytes",
-    "cpu_pressure_us",
-    "memory_pressure_us",
-    "io_pressure_us",
-    "tmpfs_left_bytes",
-    "samples",
-    "cpu_percent_samples",
-    "cpu_percent_max",
-    "cpu_percent_avg",
-    "cpu_percent_p95",
-    "cpu_percent_p99",
-    "memory_samples",
-    "memory_max_bytes",
-    "memory_avg_bytes",
-    "memory_p95_bytes",
-    "memory_p99_bytes",
-    "open_files_samples",
-    "open_files_max",
-    "open_files_avg",
-    "open_files_p95",
-    "open_files_p99",
-    "threads_samples",
-    "threads_max",
-    "threads_avg",
-    "threads_p95",
-    "threads_p99",
-];
-
 static INSERT: LazyLock<String> = LazyLock::new(|| {
-    let marks = vec!["?"; COLUMNS.len()].join(", ");
+    let marks = vec!["?"; ATTEMPT.len()].join(", ");
     format!(
         "INSERT OR REPLACE INTO attempts ({}) VALUES ({marks})",
-        COLUMNS.join(", ")
+        ATTEMPT.join(", ")
     )
 });
 
