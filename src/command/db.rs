@@ -4,7 +4,7 @@ use super::prepare::project;
 use super::recorded::days_ago;
 use super::{Context, Failure, text};
 use crate::cli::{DbCommand, DbPrune};
-use crate::model::{escape, format_bytes};
+use crate::model::{counted, escape, format_bytes};
 use crate::store::{Pruned, Store};
 
 /// A run without an end may still be running if it showed a sign of life in so many days: a test may
@@ -61,9 +61,4 @@ fn said(pruned: &Pruned, dry: bool) -> String {
         out.push_str(&format!("kept {bytes} of free space for later runs\n"));
     }
     out
-}
-
-fn counted(count: u64, what: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{count} {what}{plural}")
 }

@@ -12,7 +12,7 @@ use super::prepare::{project, runtime};
 use super::{Context, Failure, text};
 use crate::cli::{ImageCommand, ImageImport, ImageList, ImageRemove, MessageFormat};
 use crate::engine::{ImageStoreError, Recipe, StoredImage};
-use crate::model::{ByteText, ImageChoice, escape, format_bytes};
+use crate::model::{ByteText, ImageChoice, counted, escape, format_bytes};
 use crate::report::table;
 
 /// Digits of an id that people see.
@@ -46,14 +46,14 @@ fn import(arguments: &ImageImport, context: &Context) -> Result<u8, Failure> {
     let mut line = format!(
         "imported {}: {}, {}, {}",
         image.reference,
-        plural(image.files, "file"),
+        counted(image.files, "file"),
         format_bytes(image.size_bytes),
         short(&image.id)
     );
     if imported.left_out > 0 {
         line.push_str(&format!(
             "; left out {} of dev/",
-            plural(imported.left_out, "device")
+            counted(imported.left_out, "device")
         ));
     }
     text::print(format!("{line}\n").as_bytes())
@@ -172,11 +172,4 @@ fn reference(name: &ImageChoice, context: &Context) -> Result<String, Failure> {
 
 fn short(id: &str) -> String {
     id.chars().take("sha256:".len() + DIGITS).collect()
-}
-
-fn plural(count: u64, what: &str) -> String {
-    match count {
-        1 => format!("1 {what}"),
-        count => format!("{count} {what}s"),
-    }
 }

@@ -38,6 +38,8 @@ pub use statistics::{Spread, Statistics, median};
 pub use test::{ProfileOrigin, Test, TestId};
 pub use text::{ByteText, escape};
 pub use trend::{Direction, Trend};
-pub use units::{format_bytes, format_duration, format_time, parse_bytes, parse_duration};
+pub use units::{
+    counted, format_bytes, format_duration, format_time, format_us, parse_bytes, parse_duration,
+};
 pub use verdict::{Evidence, classify};
 pub use violation::{TimeoutState, Violation, ViolationKind, ViolationSeverity};

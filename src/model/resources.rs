@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ByteText, escape, format_bytes};
+use super::{ByteText, counted, escape, format_bytes};
 
 /// Where a figure comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -186,10 +186,10 @@ impl fmt::Display for Leak {
                 names,
                 ..
             } => {
-                let plural = if *count == 1 { "" } else { "s" };
                 write!(
                     f,
-                    "{count} file{plural} in {} ({}{})",
+                    "{} in {} ({}{})",
+                    counted(*count, "file"),
                     escape(place.as_bytes()),
                     format_bytes(*bytes),
                     named(names, *count)

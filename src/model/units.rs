@@ -106,6 +106,16 @@ pub fn format_duration(duration: Duration) -> String {
     }
 }
 
+/// The same for a number of microseconds.
+pub fn format_us(us: u64) -> String {
+    format_duration(Duration::from_micros(us))
+}
+
+/// `1 test`, `2 tests`: of a word whose plural is regular.
+pub fn counted(number: u64, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
 /// A time in microseconds since 1970 as `2026-11-21 18:22:46`, in UTC.
 pub fn format_time(unix_us: u64) -> String {
     // humantime ends with the year 9999.
@@ -118,6 +128,12 @@ pub fn format_time(unix_us: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_is_no_plural() {
+        let all = [0, 1, 2].map(|number| counted(number, "test"));
+        assert_eq!(all, ["0 tests", "1 test", "2 tests"]);
+    }
 
     #[test]
     fn sizes() {

@@ -1,10 +1,8 @@
 //! Violations: a limit reached, nearly reached, or something leaked.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
-use super::{Resources, format_duration};
+use super::{Resources, format_us};
 
 /// What kind of violation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -199,7 +197,7 @@ impl TimeoutState {
 
     /// With the figures for people: `idle: 20 ms of CPU in 10.00 s`.
     pub fn told(self, used: &Resources) -> String {
-        let shown = |us| format_duration(Duration::from_micros(us));
+        let shown = format_us;
         let wall = shown(used.wall_us);
         match used.cpu_us {
             Some(cpu) => format!("{}: {} of CPU in {wall}", self.as_str(), shown(cpu)),

@@ -1,9 +1,7 @@
 //! A finished attempt, as lines.
 
-use std::time::Duration;
-
 use crate::event::{Attempt, Captured};
-use crate::model::{OutcomeKind, Violation, ViolationSeverity, format_bytes, format_duration};
+use crate::model::{OutcomeKind, Violation, ViolationSeverity, format_bytes, format_us};
 
 use super::{Paint, clean, excerpt};
 
@@ -56,10 +54,10 @@ pub fn timeout_state(attempt: &Attempt) -> Option<String> {
 pub fn line(paint: Paint, attempt: &Attempt) -> String {
     let word = format!("{:<14}", outcome(attempt));
     let word = painted(paint, attempt.outcome.kind(), &word);
-    let wall = attempt.resources.as_ref().map_or_else(
-        || "-".to_owned(),
-        |used| format_duration(Duration::from_micros(used.wall_us)),
-    );
+    let wall = attempt
+        .resources
+        .as_ref()
+        .map_or_else(|| "-".to_owned(), |used| format_us(used.wall_us));
     let number = match (attempt.attempt, attempt.superseded) {
         (number, true) => format!(" (attempt {number}, runs again)"),
         (1, false) => String::new(),
@@ -140,10 +138,7 @@ pub fn facts(attempt: &Attempt) -> Vec<String> {
         return facts;
     };
     if let Some(cpu) = used.cpu_us {
-        facts.push(format!(
-            "CPU time {}",
-            format_duration(Duration::from_micros(cpu))
-        ));
+        facts.push(format!("CPU time {}", format_us(cpu)));
     }
     match (used.memory_peak_bytes, used.memory_peak_bound_bytes) {
         (Some(peak), _) => facts.push(match used.memory_peak_source {

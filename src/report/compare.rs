@@ -1,13 +1,12 @@
 //! `compare`: what changed between two runs.
 
-use std::time::Duration;
-
 use serde::Serialize;
 
-use super::show_run::{bounded, section};
+use super::show_run::bounded;
+use super::summary::section;
 use super::when::when;
 use super::{Paint, clean};
-use crate::model::{ByteText, format_bytes, format_duration};
+use crate::model::{ByteText, format_bytes, format_us};
 use crate::plan::{Change, Direction, Figure, FigureChange};
 use crate::store::StoredRun;
 
@@ -120,7 +119,7 @@ fn line(told: &Told) -> String {
 /// `wall 1.25 s -> 2.60 s (+108 %; usually 1.20 s +- 50 ms in 12 passes)`.
 fn figure(change: &FigureChange) -> String {
     let show = |value: f64| match change.figure {
-        Figure::Wall | Figure::Cpu => format_duration(Duration::from_micros(value as u64)),
+        Figure::Wall | Figure::Cpu => format_us(value as u64),
         Figure::Memory => format_bytes(value as u64),
     };
     let name = match change.figure {

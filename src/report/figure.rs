@@ -1,14 +1,12 @@
 //! Figures for people.
 
-use std::time::Duration;
-
-use crate::model::{Figure, format_bytes, format_duration};
+use crate::model::{Figure, format_bytes, format_us};
 
 /// A value of `figure` with its unit.
 pub fn shown(figure: Figure, value: f64) -> String {
     match figure {
         Figure::Memory => format_bytes(value as u64),
-        Figure::Cpu | Figure::Wall => format_duration(Duration::from_micros(value as u64)),
+        Figure::Cpu | Figure::Wall => format_us(value as u64),
         Figure::Files | Figure::Threads | Figure::Violations => format!("{value:.0}"),
     }
 }

@@ -6,7 +6,8 @@ use serde::Serialize;
 use similar::TextDiff;
 
 use super::Paint;
-use super::show_run::{bounded, section};
+use super::show_run::bounded;
+use super::summary::section;
 use crate::config::{Edit, FILE_NAME, Rule};
 use crate::model::ProfileOrigin;
 use crate::plan::fit::{Fit, Fitted};

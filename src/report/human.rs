@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::event::{
     Attempt, Event, LimitState, RunFinished, RunStarted, Severity, Sink, SinkError, WorkerStarted,
 };
-use crate::model::{Level, Network, OutcomeKind, Violation, escape};
+use crate::model::{Level, Network, OutcomeKind, Violation, counted, escape};
 
 use super::attempt::{self, Around};
 use super::out::Out;
@@ -254,10 +254,7 @@ impl Sink for Human {
 /// `Running 12 tests in 2 workers with docker (isolation)`, and what is not as by default:
 /// `, level strict, network bridge`.
 fn head(started: &RunStarted) -> String {
-    let count = |number: usize, word: &str| {
-        let plural = if number == 1 { "" } else { "s" };
-        format!("{number} {word}{plural}")
-    };
+    let count = |number: usize, word: &str| counted(number as u64, word);
     let images = match started.images.as_slice() {
         [] => String::new(),
         images => format!(" ({})", clean::word(&images.join(", "))),

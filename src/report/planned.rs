@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::{json, table};
-use crate::model::{ImageChoice, Test, TestId, format_duration};
+use crate::model::{ImageChoice, Test, TestId, counted, format_duration};
 use crate::plan::{Estimate, Forecast};
 
 /// Below this share of a run's time nothing is gained.
@@ -78,8 +78,8 @@ impl Planned<'_> {
 
     fn expectation(&self) -> String {
         let (tests, workers) = (
-            count(self.tests.len(), "test"),
-            count(self.workers, "worker"),
+            counted(self.tests.len() as u64, "test"),
+            counted(self.workers as u64, "worker"),
         );
         let Some(forecast) = &self.forecast else {
             return format!(
@@ -170,10 +170,6 @@ impl Planned<'_> {
 
 fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
-}
-
-fn count(number: usize, word: &str) -> String {
-    format!("{number} {word}{}", if number == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::summary::section;
 use super::totals::{Bounded, Top, list};
 use super::when::when;
 use super::{Paint, attempt, clean, table};
 use crate::model::{
     ByteText, OutcomeKind, Source, TestId, ViolationSeverity, format_bytes, format_duration,
-    signal_name,
+    format_us, signal_name,
 };
 use crate::store::{StoredAttempt, StoredRun, StoredViolation, StoredWorker};
 
@@ -292,7 +293,7 @@ fn head(run: &StoredRun) -> String {
     let ended = match (run.wall_us, run.exit_status, run.interrupted) {
         (None, ..) => "it never ended: it runs still, or its launcher was killed".to_owned(),
         (Some(wall), status, signal) => {
-            let wall = format_duration(Duration::from_micros(wall));
+            let wall = format_us(wall);
             let status = status.map_or_else(|| "unknown".into(), |status| status.to_string());
             let signal = signal
                 .and_then(|signal| i32::try_from(signal).ok())
@@ -401,14 +402,6 @@ pub fn bounded(lines: impl Iterator<Item = String>) -> String {
         all.push(|| line);
     }
     list(&all, Clone::clone)
-}
-
-/// A heading and its lines; nothing without lines.
-pub fn section(out: &mut String, paint: Paint, heading: &str, lines: &str) {
-    if !lines.is_empty() {
-        let heading = paint.strong(&format!("{heading}:"));
-        out.push_str(&format!("\n{heading}\n{lines}"));
-    }
 }
 
 #[cfg(test)]

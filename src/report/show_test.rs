@@ -10,7 +10,8 @@ use super::when::when;
 use super::{Paint, attempt, clean, excerpt, table};
 use crate::event::Captured;
 use crate::model::{
-    ByteText, OutcomeKind, Resources, Series, Source, Spread, format_bytes, format_duration,
+    ByteText, OutcomeKind, Resources, Series, Source, Spread, counted, format_bytes,
+    format_duration, format_us,
 };
 use crate::store::{StoredAttempt, StoredOutput, StoredViolation};
 
@@ -199,7 +200,7 @@ impl ShownAttempt {
             width: canvas.width,
             unicode: canvas.unicode,
         };
-        let time = |us| format_duration(Duration::from_micros(us));
+        let time = format_us;
         let memory: Vec<(u64, f64)> = self
             .series
             .iter()
@@ -254,10 +255,6 @@ fn row(name: &str, spread: Option<Spread>, show: impl Fn(f64) -> String) -> Vec<
     ]
 }
 
-fn us(value: u64) -> String {
-    format_duration(Duration::from_micros(value))
-}
-
 /// Every figure with its unit and source.
 fn figures(used: &Resources) -> Vec<(&'static str, String)> {
     let from = |source: Option<Source>| {
@@ -268,16 +265,18 @@ fn figures(used: &Resources) -> Vec<(&'static str, String)> {
     let number = |value: Option<u64>| or_not(value.map(|value| value.to_string()));
     let cpu = used.cpu_us.map(|cpu| {
         let parts = match (used.cpu_user_us, used.cpu_system_us) {
-            (Some(user), Some(system)) => format!(": {} user, {} system", us(user), us(system)),
+            (Some(user), Some(system)) => {
+                format!(": {} user, {} system", format_us(user), format_us(system))
+            }
             _ => String::new(),
         };
-        format!("{}{}{parts}", us(cpu), from(used.cpu_source))
+        format!("{}{}{parts}", format_us(cpu), from(used.cpu_source))
     });
     let held = used.throttled_us.map(|held| {
         let periods = used.throttled_periods.map_or_else(String::new, |count| {
-            format!(" in {count} period{}", if count == 1 { "" } else { "s" })
+            format!(" in {}", counted(count, "period"))
         });
-        format!("{}{periods} (cgroup)", us(held))
+        format!("{}{periods} (cgroup)", format_us(held))
     });
     let pids = used
         .pids_peak
@@ -288,11 +287,11 @@ fn figures(used: &Resources) -> Vec<(&'static str, String)> {
         ("input and output", used.io_pressure_us),
     ]
     .into_iter()
-    .filter_map(|(name, value)| Some(format!("{name} {}", us(value?))))
+    .filter_map(|(name, value)| Some(format!("{name} {}", format_us(value?))))
     .collect::<Vec<_>>();
     let io = (used.io_read_bytes, used.io_write_bytes);
     vec![
-        ("wall time", us(used.wall_us)),
+        ("wall time", format_us(used.wall_us)),
         ("CPU time", or_not(cpu)),
         ("held back", or_not(held)),
         ("memory", memory(used)),

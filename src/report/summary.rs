@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::event::RunFinished;
-use crate::model::{OutcomeKind, format_bytes, format_duration, signal_name};
+use crate::model::{OutcomeKind, counted, format_bytes, format_duration, format_us, signal_name};
 
 use super::totals::list;
 use super::{Paint, Totals, attempt, clean};
@@ -50,12 +50,11 @@ pub fn summary(
     out
 }
 
-fn section(out: &mut String, paint: Paint, heading: &str, lines: &str) {
+/// A heading and its lines; nothing without lines.
+pub fn section(out: &mut String, paint: Paint, heading: &str, lines: &str) {
     if !lines.is_empty() {
-        out.push_str(&format!(
-            "\n{}\n{lines}",
-            paint.strong(&format!("{heading}:"))
-        ));
+        let heading = paint.strong(&format!("{heading}:"));
+        out.push_str(&format!("\n{heading}\n{lines}"));
     }
 }
 
@@ -63,9 +62,8 @@ fn section(out: &mut String, paint: Paint, heading: &str, lines: &str) {
 fn warnings(totals: &Totals) -> String {
     let mut out = String::new();
     for (kind, warned) in &totals.warned {
-        let count = warned.count();
-        let plural = if count == 1 { "" } else { "s" };
-        out.push_str(&format!("  {} in {count} test{plural}:\n", kind.as_str()));
+        let tests = counted(warned.count(), "test");
+        out.push_str(&format!("  {} in {tests}:\n", kind.as_str()));
         for line in list(warned, |(test, message)| format!("{test}: {message}")).lines() {
             out.push_str(&format!("  {line}\n"));
         }
@@ -119,7 +117,7 @@ pub fn counts(paint: Paint, totals: &Totals, finished: &RunFinished) -> String {
     }
     let all = totals.finished() + totals.missing();
     let tests = if all == 1 { "test" } else { "tests" };
-    let wall = format_duration(Duration::from_micros(finished.wall_us));
+    let wall = format_us(finished.wall_us);
     let colon = if parts.is_empty() { "" } else { ": " };
     format!("{all} {tests} in {wall}{colon}{}\n", parts.join(", "))
 }

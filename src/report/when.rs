@@ -3,13 +3,17 @@
 use std::fmt::Write as _;
 use std::time::{Duration, UNIX_EPOCH};
 
-/// Microseconds since 1970 as `2026-01-31T12:00:00Z`; what no calendar has, as a number.
-pub fn when(unix_us: u64) -> String {
+/// Microseconds since 1970 as `2026-01-31T12:00:00Z`; absent for what no calendar has.
+pub fn calendar(unix_us: u64) -> Option<String> {
+    let time = UNIX_EPOCH.checked_add(Duration::from_micros(unix_us))?;
     let mut out = String::new();
-    match UNIX_EPOCH.checked_add(Duration::from_micros(unix_us)) {
-        Some(time) if write!(out, "{}", humantime::format_rfc3339_seconds(time)).is_ok() => out,
-        _ => format!("{unix_us} us after 1970"),
-    }
+    write!(out, "{}", humantime::format_rfc3339_seconds(time)).ok()?;
+    Some(out)
+}
+
+/// The same, with a number for what no calendar has.
+pub fn when(unix_us: u64) -> String {
+    calendar(unix_us).unwrap_or_else(|| format!("{unix_us} us after 1970"))
 }
 
 #[cfg(test)]

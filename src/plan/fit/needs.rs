@@ -1,11 +1,9 @@
 //! What a test needs, from what its passes used.
 
-use std::time::Duration;
-
 use serde::Serialize;
 
 use super::ENOUGH;
-use crate::model::{Limits, Resources, Source, format_bytes, format_duration};
+use crate::model::{Limits, Resources, Source, format_bytes, format_us};
 
 /// From so many passes on, the 99th percentile of the wall-clock time stands for its maximum.
 const ENOUGH_FOR_P99: usize = 100;
@@ -83,9 +81,7 @@ impl Limit {
     pub fn show(self, value: f64) -> String {
         match self {
             Limit::Memory | Limit::Tmpfs | Limit::Output => format_bytes(value.ceil() as u64),
-            Limit::Timeout | Limit::CpuTime => {
-                format_duration(Duration::from_micros(value.ceil() as u64))
-            }
+            Limit::Timeout | Limit::CpuTime => format_us(value.ceil() as u64),
             Limit::Cpus => format!("{value:.2}"),
             Limit::Pids | Limit::OpenFiles => format!("{:.0}", value.ceil()),
         }

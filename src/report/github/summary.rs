@@ -3,10 +3,9 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
-use std::time::Duration;
 
 use crate::event::{Attempt, Event, RunFinished};
-use crate::model::{OutcomeKind, format_bytes, format_duration, signal_name};
+use crate::model::{OutcomeKind, format_bytes, format_us, signal_name};
 use crate::report::summary::counts;
 use crate::report::{Paint, Totals, attempt as told};
 
@@ -111,9 +110,7 @@ impl Summary {
 
 fn row(attempt: &Attempt) -> String {
     let used = attempt.resources.as_ref();
-    let time = |us: Option<u64>| {
-        us.map_or_else(String::new, |us| format_duration(Duration::from_micros(us)))
-    };
+    let time = |us: Option<u64>| us.map_or_else(String::new, format_us);
     let peak = used.and_then(|used| match used.memory_peak_bytes {
         Some(peak) => Some(format_bytes(peak)),
         None => Some(format!("≤ {}", format_bytes(used.memory_peak_bound_bytes?))),

@@ -1,11 +1,10 @@
 //! What a run was and how it ended, for people.
 
-use std::fmt::Write;
-use std::time::{Duration, UNIX_EPOCH};
+use super::super::when::calendar;
 
 use super::page::{Total, Verdict};
 use super::select::Counts;
-use crate::model::{OutcomeKind, escape, format_duration, signal_name};
+use crate::model::{OutcomeKind, escape, format_us, signal_name};
 use crate::store::{StoredRun, StoredWorker};
 
 /// How a run ended.
@@ -47,7 +46,6 @@ pub fn totals(run: &StoredRun, counts: &Counts) -> Vec<Total> {
 
 /// What a run was. What is not known is left out.
 pub fn facts(run: &StoredRun, counts: &Counts) -> Vec<(&'static str, String)> {
-    let duration = |us| format_duration(Duration::from_micros(us));
     let engine = match &run.engine_version {
         Some(version) => format!("{} {version}", run.engine),
         None => run.engine.clone(),
@@ -55,10 +53,10 @@ pub fn facts(run: &StoredRun, counts: &Counts) -> Vec<(&'static str, String)> {
     let project = escape(run.project.as_bytes());
     let facts = [
         ("Tests", Some(run.planned.to_string())),
-        ("Wall time", run.wall_us.map(duration)),
-        ("CPU time", counts.cpu_us.map(duration)),
+        ("Wall time", run.wall_us.map(format_us)),
+        ("CPU time", counts.cpu_us.map(format_us)),
         ("Workers at once", Some(run.workers.to_string())),
-        ("Started", started(run)),
+        ("Started", calendar(run.started_unix_us)),
         ("Engine", Some(engine)),
         ("Level", run.level.clone()),
         ("Network", run.network.clone()),
@@ -90,12 +88,4 @@ pub fn problems(workers: &[StoredWorker]) -> Vec<String> {
         all.push(format!("and {more} more"));
     }
     all
-}
-
-/// Absent where no calendar has it.
-fn started(run: &StoredRun) -> Option<String> {
-    let time = UNIX_EPOCH.checked_add(Duration::from_micros(run.started_unix_us))?;
-    let mut text = String::new();
-    write!(text, "{}", humantime::format_rfc3339_seconds(time)).ok()?;
-    Some(text)
 }

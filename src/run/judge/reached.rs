@@ -1,11 +1,9 @@
 //! Limits that were reached, or nearly.
 
-use std::time::Duration;
-
 use super::{Finding, InForce};
 use crate::model::{
     Clock, Limits, Sample, Source, Statistics, StopReason, Termination, TimeoutState,
-    ViolationKind, format_bytes, format_duration,
+    ViolationKind, counted, format_bytes, format_duration, format_us,
 };
 use crate::protocol::Report;
 
@@ -124,8 +122,8 @@ fn oom_kill(report: &Report) -> Option<Finding> {
         threshold: None,
         actual: Some(kills as f64),
         message: format!(
-            "the kernel killed {} for want of memory; the test itself {itself}",
-            counted(kills, "process", "processes")
+            "the kernel killed {kills} {} for want of memory; the test itself {itself}",
+            if kills == 1 { "process" } else { "processes" }
         ),
         fact: false,
     })
@@ -145,7 +143,7 @@ fn cpu(report: &Report, limits: &Limits) -> Option<Finding> {
         let message = format!(
             "CPU use stayed at {percent:.0} % of {:.0} % for {}",
             limits.cpus * 100.0,
-            us(span_us)
+            format_us(span_us)
         );
         finding(ViolationKind::CpuNear, threshold, percent, message)
     })
@@ -252,16 +250,8 @@ fn open_files(report: &Report, limits: &Limits) -> Option<Finding> {
 fn pids(report: &Report, limits: &Limits) -> Option<Finding> {
     let hits = report.resources.pids_limit_hits.filter(|hits| *hits > 0)?;
     let limit = limits.pids;
-    let forks = counted(hits, "fork", "forks");
+    let forks = counted(hits, "fork");
     let message = format!("the pids limit of {limit} refused {forks}");
     let kind = ViolationKind::PidsLimit;
     Some(finding(kind, limit as f64, limit as f64, message))
-}
-
-fn us(us: u64) -> String {
-    format_duration(Duration::from_micros(us))
-}
-
-fn counted(number: u64, one: &str, more: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { more })
 }
