@@ -15,6 +15,7 @@ mod machine;
 mod peak;
 mod request;
 mod rules;
+mod services;
 mod spec;
 mod watch;
 
@@ -24,6 +25,7 @@ pub use interrupt::forward_signals;
 pub use limits::clamp;
 pub use machine::run;
 pub use request::{Answer, Class, Inbox, Request, RunError};
+pub use services::compose_file;
 #[cfg(test)]
 pub use spec::worker_arguments;
 pub use spec::{HOME, PROJECT, Root, Site, plain_spec, worker_spec};
