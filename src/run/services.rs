@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::spec::{PROJECT, Root, Site, worker_arguments, worker_spec};
+use crate::engine::SeccompProfile;
 use crate::engine::compose::{Build, ComposeFile, LEFT_OUT, Place, Service, Source, Variable};
 use crate::engine::{BuildError, ContainerSpec, EngineError, Hardening, Owner, Recipe};
-use crate::engine::SeccompProfile;
 use crate::model::{DEFAULT_PROFILE, Limits, Network, Profile, built_in_profiles};
 
 /// This program in our images.
@@ -22,8 +22,8 @@ const RUN: &str = "test-run";
 const REPLICAS: &str = "test-parallel";
 
 const COMMENT: &str = "\
-The two images as services, hardened as docker-test hardens its workers. `docker-test compose` wrote this file:
-change what that writes, or set variables, or add a second file with -f.
+The two images as services, hardened as docker-test hardens its workers. `docker-test compose --print`
+wrote this file: change what that writes, or set variables, or add a second file with -f.
 
   cargo build --release
   docker compose -f docker-compose.test.yml build test-parallel
@@ -124,13 +124,7 @@ fn replica(profiles: &BTreeMap<String, Profile>, name: &str) -> Result<Service, 
             "The same for tests of the profile {name}: --profile {name} --scale {called}=1 starts them."
         )
     };
-    let words = [
-        "worker",
-        "--connect",
-        &socket(),
-        "--image",
-        recipe.as_str(),
-    ];
+    let words = ["worker", "--connect", &socket(), "--image", recipe.as_str()];
     let mut argv = vec![PROGRAM.into()];
     argv.extend(words.map(Into::into));
     argv.extend(worker_arguments().into_iter().skip(1));
@@ -245,7 +239,7 @@ mod tests {
         let rendered = compose_file().unwrap();
         assert!(
             checked_in == rendered,
-            "docker-compose.test.yml is another one: cargo run -- compose > docker-compose.test.yml"
+            "docker-compose.test.yml is another one: cargo run -- compose --print > docker-compose.test.yml"
         );
     }
 }

@@ -415,4 +415,6 @@ fn size(bytes: u64) -> String {
 }
 
 #[cfg(test)]
+mod real_tests;
+#[cfg(test)]
 mod tests;
