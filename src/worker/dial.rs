@@ -34,6 +34,7 @@ pub fn dial_in(socket: &Path, image: Option<&str>, place: &Place) -> Result<(), 
             supervisor.pause(AGAIN)?;
             continue;
         };
+        supervisor.connected();
         let closed = supervisor.keeps_secret(&token);
         let hello = hello(
             attest::attest(&place, Some(closed)),

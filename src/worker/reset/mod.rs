@@ -84,6 +84,13 @@ impl Reset {
         })
     }
 
+    /// This process has just connected to a run.
+    pub fn connected(&mut self) {
+        if let Some(sealed) = &mut self.sealed {
+            sealed.connected();
+        }
+    }
+
     /// The folder that is empty for each test: its TMPDIR.
     pub fn temporary(&self) -> &Path {
         self.folders[0].path()

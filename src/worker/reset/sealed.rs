@@ -82,6 +82,7 @@ pub struct Sealed {
     queues: Option<Queues>,
     sockstat: Option<File>,
     sockets: u64,
+    connection: u64,
     mounts: File,
 }
 
@@ -97,9 +98,17 @@ impl Sealed {
         Ok(Sealed {
             queues: Queues::open(QUEUES),
             sockets: sockstat.as_ref().and_then(sockets).unwrap_or(0),
+            connection: 0,
             sockstat,
             mounts,
         })
+    }
+
+    /// The connection that this process has just made belongs to the baseline, and the last one does
+    /// not any more. The kernel makes its far end, too, in the namespace of who connects.
+    pub fn connected(&mut self) {
+        let count = self.sockstat.as_ref().and_then(sockets).unwrap_or(0);
+        self.connection = count.saturating_sub(self.sockets).min(2);
     }
 
     /// Removes, waits and checks.
@@ -122,7 +131,9 @@ impl Sealed {
     fn settle_sockets(&self, cleaned: &mut Cleaned) {
         let extra = || {
             let count = self.sockstat.as_ref().and_then(sockets)?;
-            count.checked_sub(self.sockets).filter(|extra| *extra > 0)
+            count
+                .checked_sub(self.sockets + self.connection)
+                .filter(|extra| *extra > 0)
         };
         let Some(count) = extra() else { return };
         let deadline = Instant::now() + SOCKET_PATIENCE;
