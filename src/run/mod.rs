@@ -17,6 +17,7 @@ mod machine;
 mod peak;
 mod request;
 mod rules;
+mod services;
 mod spec;
 mod watch;
 
@@ -27,6 +28,7 @@ pub use limits::clamp;
 pub use listen::Listener;
 pub use machine::run;
 pub use request::{Answer, Class, Inbox, Request, RunError};
+pub use services::compose_file;
 #[cfg(test)]
 pub use spec::worker_arguments;
 pub use spec::{HOME, PROJECT, Root, Site, plain_spec, worker_spec};
