@@ -11,7 +11,7 @@ mod yaml;
 use std::time::Duration;
 
 use self::yaml::{Block, Text};
-use super::super::{ContainerSpec, EngineError, Hardening, SeccompProfile, Tmpfs};
+use super::super::{ContainerSpec, EngineError, Hardening, Tmpfs};
 use super::argv;
 use super::flavour::Flavour;
 use crate::model::Network;
@@ -42,10 +42,15 @@ pub struct Service {
     pub name: String,
     /// Its containers. Name and owner are compose's own business and stay out.
     pub spec: ContainerSpec,
-    /// What the names of its variables begin with: `TEST_FULL` makes `TEST_FULL_MEMORY`.
-    pub variables: String,
-    /// How its image is made.
-    pub build: Build,
+    /// What the names of its variables begin with: `TEST_FULL` makes `TEST_FULL_MEMORY`. Without, its
+    /// limits are as its spec has them.
+    pub variables: Option<String>,
+    /// How its image is made; absent where it is there.
+    pub build: Option<Build>,
+    /// The file with its list of system calls: absolute, or from the compose file's folder.
+    pub seccomp: String,
+    /// Its containers carry the labels of the spec's owner.
+    pub labels: bool,
     /// The compose profiles without which it is not started; none: it always is.
     pub profiles: Vec<String>,
     /// The services that start before it and stop after it.
@@ -194,15 +199,25 @@ impl Service {
         block.text("image", Text::literal(argv::image(&self.spec.image)?));
         // Whoever owns such a name at a registry is not asked.
         block.line("pull_policy", "never");
-        let base = yaml::map(&[(self.build.base.name()?, self.build.base.text()?)]);
-        block.line(
-            "build",
-            &yaml::map(&[
-                ("context", Text::literal(".")),
-                ("dockerfile", Text::literal(&self.build.dockerfile)),
-                ("args", Text::plain(&base)),
-            ]),
-        );
+        if let Some(build) = &self.build {
+            let base = yaml::map(&[(build.base.name()?, build.base.text()?)]);
+            block.line(
+                "build",
+                &yaml::map(&[
+                    ("context", Text::literal(".")),
+                    ("dockerfile", Text::literal(&build.dockerfile)),
+                    ("args", Text::plain(&base)),
+                ]),
+            );
+        }
+        if self.labels {
+            let labels = self.spec.owner.labels();
+            let labels: Vec<(&str, Text)> = labels
+                .iter()
+                .map(|(key, value)| (key.as_str(), Text::quoted(value)))
+                .collect();
+            block.line("labels", &yaml::map(&labels));
+        }
         let names = |names: &[String]| {
             let names = names.iter().map(|name| Text::literal(name).into_yaml());
             names.collect::<Vec<String>>()
@@ -237,7 +252,7 @@ impl Service {
     fn hardening(&self, block: &mut Block) -> Result<(), EngineError> {
         let Hardening {
             user: (user, group),
-            seccomp,
+            seccomp: _, // the caller knows its file
             network,
             read_only_root,
             drop_capabilities,
@@ -279,11 +294,7 @@ impl Service {
         if *no_new_privileges {
             options.push(Text::literal("no-new-privileges:true").into_yaml());
         }
-        let file = match seccomp {
-            SeccompProfile::Isolation => "isolation",
-            SeccompProfile::Full => "full",
-        };
-        let file = format!("seccomp:docker/seccomp/{file}.json");
+        let file = format!("seccomp:{}", self.seccomp);
         options.push(Text::literal(&file).into_yaml());
         block.list("security_opt", &options);
         if *private_ipc {
@@ -327,15 +338,22 @@ impl Service {
         let mut places = Vec::new();
         for place in &spec.tmpfs {
             let size = self.variable("TMPFS", size(place.size_bytes))?;
-            let owner = Variable {
-                name: "TEST_TMPFS_OWNER".into(),
-                default: Flavour::Docker.tmpfs_owner(place, spec.hardening.user),
+            let owner = Flavour::Docker.tmpfs_owner(place, spec.hardening.user);
+            let owner = match &self.variables {
+                Some(_) => {
+                    let variable = Variable {
+                        name: "TEST_TMPFS_OWNER".into(),
+                        default: owner,
+                    };
+                    variable.text()?
+                }
+                None => Text::literal(&owner),
             };
             let place = Tmpfs {
                 target: Text::literal(&place.target).as_str().into(),
                 ..place.clone()
             };
-            let line = argv::tmpfs_of(&place, size.as_str(), owner.text()?.as_str())?;
+            let line = argv::tmpfs_of(&place, size.as_str(), owner.as_str())?;
             places.push(Text::expression(line).into_yaml());
         }
         block.list("tmpfs", &places);
@@ -344,8 +362,11 @@ impl Service {
 
     /// A limit that the caller's environment may say otherwise.
     fn variable(&self, name: &str, default: impl ToString) -> Result<Text, EngineError> {
+        let Some(prefix) = &self.variables else {
+            return Ok(Text::plain(&default.to_string()));
+        };
         let variable = Variable {
-            name: format!("{}_{name}", self.variables),
+            name: format!("{prefix}_{name}"),
             default: default.to_string(),
         };
         variable.text()
