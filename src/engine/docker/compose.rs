@@ -429,8 +429,8 @@ impl Place {
 fn size(bytes: u64) -> String {
     match bytes {
         0 => "0".into(),
-        _ if bytes % (1 << 30) == 0 => format!("{}g", bytes >> 30),
-        _ if bytes % (1 << 20) == 0 => format!("{}m", bytes >> 20),
+        _ if bytes.is_multiple_of(1 << 30) => format!("{}g", bytes >> 30),
+        _ if bytes.is_multiple_of(1 << 20) => format!("{}m", bytes >> 20),
         _ => bytes.to_string(),
     }
 }
