@@ -137,7 +137,7 @@ pub enum Command {
         #[command(subcommand)]
         command: ImageCommand,
     },
-    /// Have compose start containers like a run's
+    /// Run tests in replicas of a compose service
     Compose(Compose),
     /// Print a shell's completion script
     #[command(

@@ -2,6 +2,7 @@
 //! who wants compose to start them. Each is [`worker_spec`]'s for the limits of a built-in profile.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::time::Duration;
 
 use super::spec::{PROJECT, Root, Site, worker_arguments, worker_spec};
@@ -13,7 +14,7 @@ use crate::model::{DEFAULT_PROFILE, Limits, Network, Profile, built_in_profiles}
 /// This program in our images.
 const PROGRAM: &str = "/usr/local/bin/docker-test";
 /// Where the run and its replicas find each other.
-const MEETING: &str = "/run/docker-test";
+pub const MEETING: &str = "/run/docker-test";
 /// The same as a volume.
 const VOLUME: &str = "test-socket";
 /// Where the run's results are inside.
@@ -124,11 +125,7 @@ fn replica(profiles: &BTreeMap<String, Profile>, name: &str) -> Result<Service, 
             "The same for tests of the profile {name}: --profile {name} --scale {called}=1 starts them."
         )
     };
-    let words = ["worker", "--connect", &socket(), "--image", recipe.as_str()];
-    let mut argv = vec![PROGRAM.into()];
-    argv.extend(words.map(Into::into));
-    argv.extend(worker_arguments().into_iter().skip(1));
-    service.spec.argv = argv;
+    service.spec.argv = dialling(PROGRAM, recipe.as_str(), &[]);
     service
         .places
         .push(place(Source::Volume(VOLUME.into()), MEETING, true));
@@ -190,11 +187,13 @@ fn service(name: &str, recipe: Recipe, limits: &Limits) -> Result<Service, Build
         comment: String::new(),
         name: name.into(),
         spec,
-        variables: name.replace('-', "_").to_ascii_uppercase(),
-        build: Build {
+        variables: Some(name.replace('-', "_").to_ascii_uppercase()),
+        seccomp: None,
+        labels: false,
+        build: Some(Build {
             dockerfile: format!("docker/Dockerfile.test-{}", recipe.as_str()),
             base: variable("BASE_IMAGE", recipe.base()),
-        },
+        }),
         profiles: Vec::new(),
         depends_on: Vec::new(),
         replicas: None,
@@ -204,6 +203,16 @@ fn service(name: &str, recipe: Recipe, limits: &Limits) -> Result<Service, Build
         places: vec![place(Source::Folder(project()), PROJECT, true)],
         argument: None,
     })
+}
+
+/// The command of a worker that dials in.
+pub fn dialling(program: &str, image: &str, more: &[&str]) -> Vec<OsString> {
+    let socket = socket();
+    let words = ["worker", "--connect", &socket, "--image", image];
+    let mut argv = vec![program.into()];
+    argv.extend(words.iter().chain(more).map(Into::into));
+    argv.extend(worker_arguments().into_iter().skip(1));
+    argv
 }
 
 fn socket() -> String {

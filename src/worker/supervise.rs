@@ -143,11 +143,6 @@ impl Supervisor {
         Ok(())
     }
 
-    /// This process has just connected to a run, which no reset may take for something left behind.
-    pub(super) fn connected(&mut self) {
-        self.reset.connected();
-    }
-
     /// Whether tests cannot read the place's secret: tried, by somebody who is kept from it as they
     /// are.
     pub(super) fn keeps_secret(&self, secret: &Path) -> bool {

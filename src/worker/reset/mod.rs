@@ -79,16 +79,12 @@ impl Reset {
             folders,
             home,
             private,
-            sealed: place.sealed.then(Sealed::new).transpose()?,
+            sealed: place
+                .sealed
+                .then(|| Sealed::new(place.secret.is_some()))
+                .transpose()?,
             baseline: Baseline::take(),
         })
-    }
-
-    /// This process has just connected to a run.
-    pub fn connected(&mut self) {
-        if let Some(sealed) = &mut self.sealed {
-            sealed.connected();
-        }
     }
 
     /// The folder that is empty for each test: its TMPDIR.

@@ -18,6 +18,10 @@ use crate::model::{ByteText, Leak};
 /// How long sockets of killed processes may take to close.
 const SOCKET_PATIENCE: Duration = Duration::from_secs(1);
 
+/// The sockets of a connection to a run's socket. The kernel makes the run's end of it in our
+/// namespace, too.
+const CONNECTION: u64 = 2;
+
 /// Where message queues are: /dev/mqueue.
 const QUEUES: &str = "/dev/mqueue";
 
@@ -82,33 +86,25 @@ pub struct Sealed {
     queues: Option<Queues>,
     sockstat: Option<File>,
     sockets: u64,
-    connection: u64,
     mounts: File,
 }
 
 impl Sealed {
-    /// Takes the baseline.
+    /// Takes the baseline. `dials`: during tests there will be a connection that is not there yet.
     ///
     /// # Errors
     /// /proc is not there.
-    pub fn new() -> Result<Self, String> {
+    pub fn new(dials: bool) -> Result<Self, String> {
         let mounts = File::open("/proc/self/mountinfo")
             .map_err(|error| format!("cannot open /proc/self/mountinfo: {error}"))?;
         let sockstat = File::open("/proc/net/sockstat").ok();
         Ok(Sealed {
             queues: Queues::open(QUEUES),
-            sockets: sockstat.as_ref().and_then(sockets).unwrap_or(0),
-            connection: 0,
+            sockets: sockstat.as_ref().and_then(sockets).unwrap_or(0)
+                + if dials { CONNECTION } else { 0 },
             sockstat,
             mounts,
         })
-    }
-
-    /// The connection that this process has just made belongs to the baseline, and the last one does
-    /// not any more. The kernel makes its far end, too, in the namespace of who connects.
-    pub fn connected(&mut self) {
-        let count = self.sockstat.as_ref().and_then(sockets).unwrap_or(0);
-        self.connection = count.saturating_sub(self.sockets).min(2);
     }
 
     /// Removes, waits and checks.
@@ -131,9 +127,7 @@ impl Sealed {
     fn settle_sockets(&self, cleaned: &mut Cleaned) {
         let extra = || {
             let count = self.sockstat.as_ref().and_then(sockets)?;
-            count
-                .checked_sub(self.sockets + self.connection)
-                .filter(|extra| *extra > 0)
+            count.checked_sub(self.sockets).filter(|extra| *extra > 0)
         };
         let Some(count) = extra() else { return };
         let deadline = Instant::now() + SOCKET_PATIENCE;

@@ -15,11 +15,13 @@ pub fn service(spec: ContainerSpec) -> Service {
         comment: String::new(),
         name: "tried".into(),
         spec,
-        variables: "TEST_TRIED".into(),
-        build: Build {
+        variables: Some("TEST_TRIED".into()),
+        seccomp: None,
+        labels: false,
+        build: Some(Build {
             dockerfile: "Dockerfile".into(),
             base: variable("BASE_IMAGE", "none"),
-        },
+        }),
         profiles: Vec::new(),
         depends_on: Vec::new(),
         replicas: None,
@@ -55,7 +57,8 @@ fn each_promise_is_in_the_file_or_said_to_be_missing() {
         render(spec).unwrap()
     };
     let full = with(|_| ());
-    let changes: [(&str, fn(&mut Hardening)); 11] = [
+    type Change = fn(&mut Hardening);
+    let changes: [(&str, Change); 11] = [
         ("user", |h| h.user = (7, 8)),
         ("seccomp", |h| h.seccomp = SeccompProfile::Full),
         ("network", |h| h.network = Network::Bridge),
@@ -86,19 +89,22 @@ fn what_compose_cannot_say_is_refused() {
         internal,
         "the network `internal` cannot be given to the engine: it is made by the launcher"
     );
-    let cases: [(&str, fn(&mut Service)); 8] = [
+    type Change = fn(&mut Service);
+    let cases: [(&str, Change); 8] = [
         ("service", |service| service.name = "a b".into()),
         ("image", |service| service.spec.image = "-it".into()),
         ("command", |service| service.spec.argv.clear()),
         ("working directory", |service| {
             service.spec.directory = "work".into();
         }),
-        ("variable", |service| service.variables = "test".into()),
+        ("variable", |service| {
+            service.variables = Some("test".into())
+        }),
         ("number of processors", |service| {
             service.spec.cpus = f64::NAN;
         }),
         ("default", |service| {
-            service.build.base.default = "a}b".into();
+            service.build.as_mut().unwrap().base.default = "a}b".into();
         }),
         ("argument", |service| {
             let bytes = std::os::unix::ffi::OsStringExt::from_vec(vec![0xff]);
