@@ -39,6 +39,8 @@ pub enum ToWorker {
     },
     /// Hand back the tests that have not started.
     GiveBack,
+    /// Read the limits back again: they were changed from outside. With nothing in hand.
+    Attest,
     /// Start no further test and end the running one, with grace: TERM first.
     Interrupt,
     /// Start no further test and kill the running one now.
@@ -111,6 +113,8 @@ pub enum FromWorker {
         /// The jobs' numbers.
         seqs: Vec<u64>,
     },
+    /// The limits that hold now: the answer to `attest`.
+    Attested(Box<Attestation>),
     /// A piece of a test's output, in order within its stream.
     Output(Output),
     /// A test is over that raised the memory's peak: read the kernel's counter of it, and reset it.

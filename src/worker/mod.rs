@@ -86,6 +86,10 @@ pub fn serve(input: OwnedFd, output: OwnedFd, place: &Place) -> Result<(), Strin
                 }
                 link.flush_if_due()?;
             }
+            Next::Attest => {
+                supervisor.forget_counts();
+                link.send(&FromWorker::Attested(Box::new(attest::attest(place))));
+            }
             Next::Finished => break,
             Next::Gone => {
                 supervisor.abandon();

@@ -108,6 +108,12 @@ impl Supervisor {
         }
     }
 
+    /// What was counted when the last test was over is not what the next one starts with: this
+    /// process does something in between.
+    pub fn forget_counts(&mut self) {
+        self.counted = None;
+    }
+
     /// Kills whatever still runs: the launcher is gone.
     pub fn abandon(&mut self) {
         self.view.reach.kill_all();

@@ -17,7 +17,7 @@ use super::plan::Cgroup;
 use crate::host;
 use crate::model::ByteText;
 
-pub use guard::{Guard, join, oom_kills, remove_all};
+pub use guard::{Guard, change, join, oom_kills, remove_all};
 
 /// The folder of ours in a hierarchy.
 const OURS: &str = "docker-test";
@@ -153,6 +153,28 @@ impl Hierarchy {
             .map(|folder| guard::remove_within(&folder.join(name), patience));
         each.try_for_each(|removed| removed)
     }
+}
+
+/// A container's cgroups with the limits of another spec; `None` where they do not limit both memory
+/// and processes.
+pub fn resized(cgroups: &[Cgroup], spec: &ContainerSpec) -> Option<Vec<Cgroup>> {
+    let limits = |controller| {
+        let mut files = cgroups.iter().flat_map(|cgroup| &cgroup.settings);
+        files.any(|(file, ..)| file.starts_with(controller))
+    };
+    if !(limits("memory.") && limits("pids.")) {
+        return None;
+    }
+    let one = ["memory", "cpu"].map(|controller| settings_1(controller, spec));
+    let all = [one.concat(), settings_2(spec, true)].concat();
+    let resize = |cgroup: &Cgroup| {
+        let value = |(file, ..): &(String, String, bool)| all.iter().find(|(of, ..)| of == file);
+        Cgroup {
+            settings: cgroup.settings.iter().filter_map(value).cloned().collect(),
+            ..cgroup.clone()
+        }
+    };
+    Some(cgroups.iter().map(resize).collect())
 }
 
 /// A container's name in each hierarchy.
