@@ -13,6 +13,7 @@
 mod crew;
 mod order;
 mod queues;
+mod resize;
 mod worker;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -46,6 +47,15 @@ enum Stop {
     NoWorker,
 }
 
+/// What came of looking after a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fed {
+    /// It was looked after.
+    Yes,
+    /// It has nothing to do, and nothing of its class is left for it.
+    Dry,
+}
+
 /// The state of a run.
 #[derive(Debug)]
 pub struct Dispatcher {
@@ -54,6 +64,10 @@ pub struct Dispatcher {
     queues: Queues,
     suspects: VecDeque<TestIndex>,
     workers: Crew,
+    /// Classes of one shape: their containers differ in size alone.
+    shapes: Vec<ClassIndex>,
+    /// Containers can be resized, as far as is known.
+    resizes: bool,
     lost_by_worker: BTreeMap<TestIndex, u32>,
     lost_by_engine: BTreeMap<TestIndex, u32>,
     last_worker: WorkerNumber,
@@ -74,6 +88,8 @@ impl Dispatcher {
             queues: Queues::new(work.class_of, work.expected),
             suspects: VecDeque::new(),
             workers: Crew::new(work.needs),
+            resizes: !work.shapes.is_empty(),
+            shapes: work.shapes,
             lost_by_worker: BTreeMap::new(),
             lost_by_engine: BTreeMap::new(),
             last_worker: 0,
@@ -98,11 +114,6 @@ impl Dispatcher {
         self.workers.get(worker)?.in_hand.front().copied()
     }
 
-    /// How many tests a worker has reported.
-    pub fn reported(&self, worker: WorkerNumber) -> u64 {
-        self.workers.get(worker).map_or(0, |worker| worker.tests)
-    }
-
     /// What is to be done now. Call it after every change until it returns nothing.
     pub fn next_actions(&mut self) -> Vec<Action> {
         let mut actions = Vec::new();
@@ -111,8 +122,15 @@ impl Dispatcher {
             self.wind_down(&mut actions);
             return actions;
         }
+        let mut dry = Vec::new();
         for number in self.workers.take_hungry() {
-            self.feed(number, &mut actions);
+            if self.feed(number, &mut actions) == Fed::Dry {
+                dry.push(number);
+            }
+        }
+        // After the others, who may take what there is.
+        for number in dry {
+            self.give_place(number, &mut actions);
         }
         while let Some(action) = self.start() {
             actions.push(action);
@@ -148,9 +166,9 @@ impl Dispatcher {
     }
 
     /// Gives a ready worker what it should have in hand, or lets it go.
-    fn feed(&mut self, number: WorkerNumber, actions: &mut Vec<Action>) {
+    fn feed(&mut self, number: WorkerNumber, actions: &mut Vec<Action>) -> Fed {
         let Some(worker) = self.workers.get(number) else {
-            return;
+            return Fed::Yes;
         };
         let (class, idle) = (worker.class, worker.in_hand.is_empty());
         if let Some(test) = worker.alone {
@@ -158,15 +176,15 @@ impl Dispatcher {
                 self.hand(number, test, actions);
                 self.finish(number, actions);
             }
-            return;
+            return Fed::Yes;
         }
         if self.is_wanted_elsewhere(class) {
             if idle {
-                self.finish(number, actions);
                 // At once, so that one test does not move all workers.
+                self.give_place(number, actions);
                 actions.extend(self.start());
             }
-            return;
+            return Fed::Yes;
         }
         while self.wants_more(number)
             && let Some(test) = self.queues.pop(class)
@@ -175,7 +193,7 @@ impl Dispatcher {
         }
         let idle = |worker: &Worker| worker.in_hand.is_empty();
         if self.queues.len(class) > 0 || !self.workers.get(number).is_some_and(idle) {
-            return;
+            return Fed::Yes;
         }
         // Idle, and nothing queued: a busy peer may have tests behind a long one.
         let peer = self
@@ -189,8 +207,9 @@ impl Dispatcher {
                 self.workers.change(peer, |peer| peer.asked = true);
                 actions.push(Action::GiveBack(peer));
             }
-            None => self.finish(number, actions),
+            None => return Fed::Dry,
         }
+        Fed::Yes
     }
 
     fn hand(&mut self, number: WorkerNumber, test: TestIndex, actions: &mut Vec<Action>) {
@@ -247,25 +266,34 @@ impl Dispatcher {
         holders < self.policy.slots && (holders == 0 || self.room.holds(taken))
     }
 
+    /// The suspect that a free place is for.
+    fn next_suspect(&self) -> Option<TestIndex> {
+        let suspect = self.suspects.front().copied();
+        suspect.filter(|test| self.admits(self.queues.class_of(*test)))
+    }
+
+    /// The class that a free place is for: of equals the first.
+    fn neediest(&self) -> Option<ClassIndex> {
+        let heads = (0..self.queues.classes())
+            .filter(|class| self.admits(*class))
+            .filter_map(|class| {
+                let coming = self.workers.coming(class);
+                Some((self.queues.head(class, coming)?, class))
+            });
+        let (_, class) = heads.rev().max_by_key(|(head, _)| *head)?;
+        Some(class)
+    }
+
     /// A worker for a free place, if there is work for one.
     fn start(&mut self) -> Option<Action> {
         if self.workers.holders() >= self.policy.slots {
             return None;
         }
-        let suspect = self.suspects.front().copied();
-        let suspect = suspect.filter(|test| self.admits(self.queues.class_of(*test)));
-        let (class, alone) = if let Some(test) = suspect {
+        let (class, alone) = if let Some(test) = self.next_suspect() {
             self.suspects.pop_front();
             (self.queues.class_of(test), Some(test))
         } else {
-            let heads = (0..self.queues.classes())
-                .filter(|class| self.admits(*class))
-                .filter_map(|class| {
-                    let coming = self.workers.coming(class);
-                    Some((self.queues.head(class, coming)?, class))
-                });
-            // Of equals the first.
-            let (_, class) = heads.rev().max_by_key(|(head, _)| *head)?;
+            let class = self.neediest()?;
             let alone = if self.policy.fresh {
                 self.queues.pop(class)
             } else {
@@ -283,7 +311,10 @@ impl Dispatcher {
     pub fn on_ready(&mut self, number: WorkerNumber, took: Duration) {
         self.failed_starts = 0;
         self.start_takes = self.start_takes.max(took);
-        self.workers.change(number, |worker| worker.ready = true);
+        self.workers.change(number, |worker| {
+            worker.ready = true;
+            worker.was = None;
+        });
     }
 
     /// A worker reported this number. Returns the test; `None` for a number that it does not have

@@ -19,6 +19,7 @@ fn work(class_of: Vec<ClassIndex>) -> Work {
         class_of,
         expected: Vec::new(),
         needs: vec![Room::default(); classes],
+        shapes: Vec::new(),
         room: Room::UNLIMITED,
     }
 }
@@ -88,6 +89,7 @@ impl World {
                 }
                 Action::Conclude(test, outcome, _) => self.finals[test].push(outcome),
                 Action::Retry(..) => {}
+                Action::Resize(..) => unreachable!("no class has a shape"),
             }
         }
         self.most_workers = self.most_workers.max(

@@ -14,6 +14,7 @@ mod limits;
 mod machine;
 mod peak;
 mod request;
+mod resize;
 mod rules;
 mod spec;
 mod watch;

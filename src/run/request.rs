@@ -103,6 +103,8 @@ pub enum Message {
     Signal(i32),
     /// A container runs; messages follow.
     Started(WorkerNumber, Box<dyn Container>, Box<dyn Write + Send>),
+    /// The engine has changed a container's limits, or could not.
+    Resized(WorkerNumber, Result<(), EngineError>),
     /// A worker's message.
     Said(WorkerNumber, FromWorker),
     /// Nothing more will come from a worker; with what was wrong with its last line.
