@@ -11,6 +11,7 @@ mod schedule;
 mod text;
 mod top;
 mod usage;
+mod worker;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -33,6 +34,7 @@ pub use schedule::{Plan, RunSchedule, ShardChoice};
 pub use text::{completions, man};
 pub use top::{History, Top};
 pub use usage::{Refused, parse};
+pub use worker::{Listen, PlaceOfWorker, Worker};
 
 /// Runs any project's test suite inside hardened containers.
 #[derive(Debug, Parser)]
@@ -210,6 +212,9 @@ pub struct Run {
     /// Workers at once: a number or auto [default: the config's, or auto]
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = workers)]
     pub workers: Option<Workers>,
+    /// Who else runs them.
+    #[command(flatten)]
+    pub listen: Listen,
     /// Only tests whose id contains this text, or matches it as a glob; may be repeated
     #[arg(long, value_name = "PATTERN")]
     pub filter: Vec<String>,
@@ -316,21 +321,7 @@ pub struct Test {
     pub message_format: MessageFormat,
     /// Where it runs.
     #[command(flatten)]
-    pub place: Worker,
-}
-
-/// `worker`, and where `test` runs.
-#[derive(Debug, Args)]
-pub struct Worker {
-    /// A folder that is this container's alone, emptied after each test; may be repeated
-    #[arg(long, value_name = "DIR")]
-    pub own: Vec<PathBuf>,
-    /// The tests' home, below one of those
-    #[arg(long, value_name = "DIR", requires = "own")]
-    pub home: Option<PathBuf>,
-    /// This container's IPC, network and cgroup are its alone
-    #[arg(long)]
-    pub sealed: bool,
+    pub place: PlaceOfWorker,
 }
 
 /// Which engine.
@@ -347,6 +338,9 @@ pub enum EngineChoice {
     Sandbox,
     /// No container: for comparison and debugging only.
     Host,
+    /// Whoever dials in: what `run --listen` comes to.
+    #[value(skip)]
+    DialIn,
 }
 
 impl ValueEnum for Level {

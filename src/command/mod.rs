@@ -18,6 +18,7 @@ mod fit;
 mod history;
 mod image;
 mod list;
+mod listen;
 mod merge;
 mod network;
 mod plan;
@@ -119,7 +120,7 @@ fn execute(command: Command, context: &Context) -> Result<u8, Failure> {
         Command::Completions { shell } => text::print(&cli::completions(shell)),
         Command::Man => text::man(),
         Command::Test(arguments) => test::test(&arguments, context),
-        Command::Worker(arguments) => worker::worker(&worker::place(arguments)),
+        Command::Worker(arguments) => worker::any_worker(arguments),
         Command::Probe { arguments } => Ok(probe::run(&arguments)),
     }
 }

@@ -8,6 +8,7 @@ use super::again;
 use super::apart::possible;
 use super::dry_run::dry_run;
 use super::list::listing;
+use super::listen;
 use super::network::OwnNetwork;
 use super::prepare::tests;
 use super::report;
@@ -19,7 +20,7 @@ use super::{Context, Failure};
 use crate::cli::{Fresh, Run, parse_env};
 use crate::config::Flaky;
 use crate::event::{Event, RunStarted, Sink, SinkError};
-use crate::model::{ByteText, ImageChoice, Test};
+use crate::model::{ByteText, ImageChoice, Room, Test};
 use crate::plan::{Asked, History, Selection, apart, retries};
 use crate::report::{Background, WholeFile};
 use crate::run::{Class, Inbox, Policy, Request, Root, forward_signals, run as run_tests};
@@ -40,8 +41,13 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
         extra.extend(value.map(|value| (name, value)));
     }
     let html = html(arguments)?;
-    let mut setup = Setup::new(arguments.engine, arguments.without_reset, context)?;
+    let dial_in = arguments.listen.listen.as_deref();
+    let engine = listen::engine(arguments.engine, dial_in)?;
+    let mut setup = Setup::new(engine, arguments.without_reset, context)?;
     setup.dry = arguments.dry_run;
+    if let Some(folder) = &arguments.reports.results {
+        setup.config.results = context.directory()?.join(folder);
+    }
     let asked = Asked {
         level: arguments.level,
         network: arguments.network,
@@ -50,6 +56,9 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
     };
     let apart = apart(asked, &setup.config)?;
     possible(&apart, setup.engine.as_ref())?;
+    if dial_in.is_some() {
+        listen::possible(&apart, &setup.config)?;
+    }
     let shard = shard::asked(&arguments.schedule, context)?;
     let selection = Selection {
         profile: arguments.profile.clone(),
@@ -108,11 +117,24 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
     let Classes { classes, class_of } = Classes::of(&setup, &tests, arguments.timeout, explicit)?;
     let asked = arguments.workers.unwrap_or(setup.config.workers);
     let capacity = workers(asked, &setup.machine, &classes, tests.len());
-    let slots = capacity.workers;
+    let slots = if dial_in.is_some() {
+        usize::MAX
+    } else {
+        capacity.workers
+    };
+    let room = if dial_in.is_some() {
+        Room::UNLIMITED
+    } else {
+        capacity.room
+    };
     if arguments.dry_run {
         return dry_run(&setup, &classes);
     }
     let _network = OwnNetwork::make(&setup.engine, &setup.site)?;
+    let inbox = Inbox::new();
+    let _listener = dial_in
+        .map(|socket| listen::start(socket, &inbox, &setup.config, context))
+        .transpose()?;
 
     let store = if arguments.no_record {
         None
@@ -151,7 +173,7 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
             suite: part.suite,
             division: part.division,
             seed,
-            ..setup.head(&tests, &classes, slots)
+            ..setup.head(&tests, &classes, if dial_in.is_some() { 0 } else { slots })
         },
         warnings,
         notes: left
@@ -165,7 +187,7 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
         expected,
         retries,
         fail_flaky: flaky == Flaky::Fail,
-        room: capacity.room,
+        room,
         command: Box::new(move |test| suite::command(&command, &test.id)),
         environment: setup.environment(&extra),
         directory: setup.directory(),
@@ -173,13 +195,13 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
             slots,
             fresh: setup.apart.fresh,
             fail_fast: arguments.fail_fast,
+            dial_in: dial_in.is_some(),
         },
         grace: GRACE,
         keep_bytes: KEEP_BYTES,
         hold: arguments.hold.min(slots),
         without_reset: arguments.without_reset,
     };
-    let inbox = Inbox::new();
     forward_signals(inbox.sender()).map_err(|error| {
         Failure::engine(format!("signal handlers cannot be installed: {error}"))
     })?;

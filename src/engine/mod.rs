@@ -7,6 +7,7 @@
 mod build;
 mod call;
 mod cgroupfs;
+mod dial_in;
 mod docker;
 mod host_image;
 mod host_process;
@@ -22,6 +23,7 @@ use std::time::Duration;
 use crate::model::Network;
 
 pub use build::{BuildError, BuildRequest, Built, Recipe, build};
+pub use dial_in::DialIn;
 pub use docker::Docker;
 pub use host_image::{host_binds, reference as host_reference};
 pub use host_process::HostProcess;
@@ -41,6 +43,8 @@ pub enum EngineKind {
     Sandbox,
     /// No container at all: a plain child of the launcher, for comparison and debugging.
     Host,
+    /// Nothing of ours: workers that others started dial in.
+    DialIn,
 }
 
 impl EngineKind {
@@ -51,6 +55,7 @@ impl EngineKind {
             EngineKind::Podman => "podman",
             EngineKind::Sandbox => "sandbox",
             EngineKind::Host => "host",
+            EngineKind::DialIn => "dial-in",
         }
     }
 }
@@ -174,6 +179,8 @@ pub enum Ending {
     Oom,
     /// Somebody who is not us killed or removed it.
     Removed,
+    /// It dialled in, and its connection ended: nothing tells why.
+    HungUp,
     /// The engine itself went away.
     EngineGone(EngineError),
     /// It never started.

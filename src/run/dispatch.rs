@@ -11,9 +11,10 @@
 //! alone in a fresh worker; the others go back to the queue.
 
 mod crew;
+mod guests;
 mod order;
+mod place;
 mod queues;
-mod resize;
 mod worker;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 use crate::model::{CrashCause, LostCause, NotRunCause, Outcome, Room};
 use crew::Crew;
+use guests::Guests;
 pub use order::{Action, Policy, Work};
 use queues::Queues;
 use worker::Worker;
@@ -68,6 +70,7 @@ pub struct Dispatcher {
     shapes: Vec<ClassIndex>,
     /// Containers can be resized, as far as is known.
     resizes: bool,
+    guests: Guests,
     lost_by_worker: BTreeMap<TestIndex, u32>,
     lost_by_engine: BTreeMap<TestIndex, u32>,
     last_worker: WorkerNumber,
@@ -90,6 +93,7 @@ impl Dispatcher {
             workers: Crew::new(work.needs),
             resizes: !work.shapes.is_empty(),
             shapes: work.shapes,
+            guests: Guests::default(),
             lost_by_worker: BTreeMap::new(),
             lost_by_engine: BTreeMap::new(),
             last_worker: 0,
@@ -101,7 +105,7 @@ impl Dispatcher {
 
     /// Whether every test has its last word and no worker is left.
     pub fn is_done(&self) -> bool {
-        self.open == 0 && self.workers.is_empty()
+        self.open == 0 && self.workers.is_empty() && self.guests.idle.is_empty()
     }
 
     /// Whether no worker could be started at all.
@@ -120,6 +124,7 @@ impl Dispatcher {
         if let Some(stop) = self.stop {
             self.conclude_queued(stop, &mut actions);
             self.wind_down(&mut actions);
+            self.dismiss(&mut actions);
             return actions;
         }
         let mut dry = Vec::new();
@@ -131,6 +136,9 @@ impl Dispatcher {
         // After the others, who may take what there is.
         for number in dry {
             self.give_place(number, &mut actions);
+        }
+        if self.policy.dial_in {
+            self.assign(&mut actions);
         }
         while let Some(action) = self.start() {
             actions.push(action);
@@ -178,7 +186,7 @@ impl Dispatcher {
             }
             return Fed::Yes;
         }
-        if self.is_wanted_elsewhere(class) {
+        if self.is_wanted_elsewhere(number, class) {
             if idle {
                 // At once, so that one test does not move all workers.
                 self.give_place(number, actions);
@@ -219,6 +227,9 @@ impl Dispatcher {
 
     /// Lets a worker go once it has done what it has in hand.
     fn finish(&mut self, number: WorkerNumber, actions: &mut Vec<Action>) {
+        if self.policy.dial_in {
+            return self.release(number);
+        }
         self.workers.change(number, |worker| worker.closing = true);
         actions.push(Action::Finish(number));
     }
@@ -238,7 +249,7 @@ impl Dispatcher {
     /// Whether a worker's place is needed more by another class than by its own: that has a test
     /// that takes longer than everybody together needs for all the rest, so that it would run alone
     /// at the end. A worker's start counts: replacing one is no gain for less.
-    fn is_wanted_elsewhere(&self, class: ClassIndex) -> bool {
+    fn is_wanted_elsewhere(&self, number: WorkerNumber, class: ClassIndex) -> bool {
         let Some(own) = self.queues.head(class, 0) else {
             return false;
         };
@@ -248,6 +259,7 @@ impl Dispatcher {
         (0..self.queues.classes()).any(|other| {
             let head = self.queues.head(other, self.workers.coming(other));
             other != class
+                && self.guests.may_run(number, other)
                 && head.is_some_and(|head| head > threshold)
                 && (holders <= 1 || self.room.holds(left + self.workers.need(other)))
         })
@@ -257,54 +269,6 @@ impl Dispatcher {
     fn rest(&self) -> Duration {
         let workers = self.workers.holders().max(1);
         self.queues.work() / u32::try_from(workers).unwrap_or(u32::MAX)
-    }
-
-    /// Whether there is a place for a worker of a class.
-    fn admits(&self, class: ClassIndex) -> bool {
-        let holders = self.workers.holders();
-        let taken = self.workers.taken() + self.workers.need(class);
-        holders < self.policy.slots && (holders == 0 || self.room.holds(taken))
-    }
-
-    /// The suspect that a free place is for.
-    fn next_suspect(&self) -> Option<TestIndex> {
-        let suspect = self.suspects.front().copied();
-        suspect.filter(|test| self.admits(self.queues.class_of(*test)))
-    }
-
-    /// The class that a free place is for: of equals the first.
-    fn neediest(&self) -> Option<ClassIndex> {
-        let heads = (0..self.queues.classes())
-            .filter(|class| self.admits(*class))
-            .filter_map(|class| {
-                let coming = self.workers.coming(class);
-                Some((self.queues.head(class, coming)?, class))
-            });
-        let (_, class) = heads.rev().max_by_key(|(head, _)| *head)?;
-        Some(class)
-    }
-
-    /// A worker for a free place, if there is work for one.
-    fn start(&mut self) -> Option<Action> {
-        if self.workers.holders() >= self.policy.slots {
-            return None;
-        }
-        let (class, alone) = if let Some(test) = self.next_suspect() {
-            self.suspects.pop_front();
-            (self.queues.class_of(test), Some(test))
-        } else {
-            let class = self.neediest()?;
-            let alone = if self.policy.fresh {
-                self.queues.pop(class)
-            } else {
-                None
-            };
-            (class, alone)
-        };
-        self.last_worker += 1;
-        self.workers
-            .insert(self.last_worker, Worker::new(class, alone));
-        Some(Action::Start(self.last_worker, class))
     }
 
     /// A worker said hello, so long after it was to be started.
@@ -333,6 +297,7 @@ impl Dispatcher {
         };
         let test = self.workers.change(number, report)??;
         self.open -= 1;
+        self.park(number);
         Some(test)
     }
 
@@ -351,8 +316,8 @@ impl Dispatcher {
         let stop = |worker: &mut Worker| {
             let test = worker.take(seq)?;
             worker.tests += 1;
-            // It takes no further test.
             worker.closing = true;
+            worker.leaving = true;
             Some(test)
         };
         let test = self.workers.change(number, stop)??;
@@ -375,7 +340,10 @@ impl Dispatcher {
     fn wind_down(&mut self, actions: &mut Vec<Action>) {
         for number in self.workers.numbers() {
             if self.workers.get(number).is_some_and(Worker::takes_tests) {
-                self.workers.change(number, |worker| worker.closing = true);
+                self.workers.change(number, |worker| {
+                    worker.closing = true;
+                    worker.leaving = true;
+                });
                 actions.extend([Action::GiveBack(number), Action::Finish(number)]);
             }
         }
@@ -393,6 +361,7 @@ impl Dispatcher {
         for (_, test) in self.workers.change(number, give_back).unwrap_or_default() {
             self.queues.put_back(test);
         }
+        self.park(number);
     }
 
     /// A worker is gone. `lost`: it did not say goodbye, and this is why. `started`: it had said
@@ -403,6 +372,7 @@ impl Dispatcher {
         lost: Option<LostCause>,
         started: bool,
     ) -> Vec<Action> {
+        self.guests.remove(number);
         let Some(worker) = self.workers.remove(number) else {
             return Vec::new();
         };
@@ -479,6 +449,7 @@ impl Dispatcher {
         for number in self.workers.numbers() {
             let end = |worker: &mut Worker| {
                 worker.closing = true;
+                worker.leaving = true;
                 if hard || !worker.ready {
                     Action::Kill(number)
                 } else {

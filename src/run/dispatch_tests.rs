@@ -9,6 +9,7 @@ fn policy(slots: usize) -> Policy {
         slots,
         fresh: false,
         fail_fast: false,
+        dial_in: false,
     }
 }
 
@@ -88,7 +89,7 @@ impl World {
                     }
                 }
                 Action::Conclude(test, outcome, _) => self.finals[test].push(outcome),
-                Action::Retry(..) => {}
+                Action::Retry(..) | Action::Assign(..) => {}
                 Action::Resize(..) => unreachable!("no class has a shape"),
             }
         }

@@ -58,6 +58,9 @@ impl Machine<'_, '_> {
         worker.peak = worker.container.as_mut().and_then(|own| own.peak());
         worker.start_us = worker.since.elapsed().as_micros() as u64;
         let took = Duration::from_micros(worker.start_us);
+        if worker.guest.is_some() {
+            return self.welcome(number, hello);
+        }
         let class = worker.class;
         let limits = self.measure(number, class, &hello.attestation);
         self.tell_of_start(number, hello.attestation, limits);

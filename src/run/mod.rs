@@ -6,11 +6,13 @@
 mod attempt;
 mod connection;
 mod dispatch;
+mod guests;
 mod hear;
 mod images;
 mod interrupt;
 mod judge;
 mod limits;
+mod listen;
 mod machine;
 mod peak;
 mod request;
@@ -23,6 +25,7 @@ pub use dispatch::Policy;
 pub use images::{RUNTIME_FOLDER, Workshop};
 pub use interrupt::forward_signals;
 pub use limits::clamp;
+pub use listen::Listener;
 pub use machine::run;
 pub use request::{Answer, Class, Inbox, Request, RunError};
 #[cfg(test)]

@@ -54,6 +54,9 @@ impl Machine<'_, '_> {
         let actions = self.dispatcher.on_gone(number, lost, started);
         self.perform(actions);
         if let Some(worker) = self.workers.remove(&number) {
+            if worker.guest.is_some() && lost.is_some() {
+                self.guest_lost = Some(Instant::now());
+            }
             let problem = worker.given_up.or(worker.problem).or(problem);
             if let (Some(problem), None) = (&problem, self.interrupted) {
                 self.tell_of_loss(number, problem, started);
@@ -101,6 +104,7 @@ impl Machine<'_, '_> {
                 LostCause::Engine,
                 "somebody killed or removed its container".into(),
             ),
+            Ending::HungUp => (LostCause::Worker, "its connection ended".into()),
             Ending::EngineGone(error) => (LostCause::Engine, error.to_string()),
             Ending::NeverStarted(error) => {
                 let problem = error.to_string();
@@ -143,7 +147,9 @@ impl Machine<'_, '_> {
                 later(&mut worker.resizing, gap);
                 worker.kill_at = worker.kill_at.map(|at| at + gap);
             }
+            self.waited_since = self.waited_since.map(|at| at + gap);
         }
+        self.keep_time_of_guests(now);
         let mut silent = Vec::new();
         for (number, worker) in &mut self.workers {
             if worker.kill_at.is_some_and(|at| now >= at) {

@@ -12,6 +12,8 @@ pub enum Action {
     Start(WorkerNumber, ClassIndex),
     /// Give an idle worker the limits of this class; from now on it has the second number.
     Resize(WorkerNumber, WorkerNumber, ClassIndex),
+    /// A worker that dialled in runs tests of this class from now on.
+    Assign(WorkerNumber, ClassIndex),
     /// Send it this test under this number.
     Send(WorkerNumber, TestIndex, u64),
     /// Ask it for the tests that it has not started.
@@ -37,6 +39,8 @@ pub struct Policy {
     pub fresh: bool,
     /// Stop at the first test that is not good.
     pub fail_fast: bool,
+    /// Workers dial in; none is started.
+    pub dial_in: bool,
 }
 
 /// What there is to do, and what it takes.

@@ -19,6 +19,8 @@ pub struct Worker {
     pub was: Option<WorkerNumber>,
     /// It was told to finish, or is being ended.
     pub closing: bool,
+    /// It takes no further test, of no class.
+    pub leaving: bool,
     /// It was asked for its tests back and has not answered.
     pub asked: bool,
     /// Runs one test only: fresh workers, and suspects.
@@ -36,6 +38,7 @@ impl Worker {
             ready: false,
             was: None,
             closing: false,
+            leaving: false,
             asked: false,
             alone,
             in_hand: VecDeque::new(),
