@@ -1,7 +1,7 @@
 //! Which worker does what next: pure decisions, no I/O.
 //!
-//! Tests of one class (a profile and an image) share workers, because a worker has the limits of
-//! its profile: no test runs in a worker of another class. Within a class the longest test comes
+//! Tests of one class (a profile and an image, and others whose container is the same) share workers,
+//! because a worker has the limits of its class: no test runs in a worker of another. Within a class the longest test comes
 //! first, and whoever is idle takes it. Workers of several classes run side by side as long as their
 //! limits fit into the machine's room together; a new one is for the class whose longest test
 //! nobody is about to take. A worker gives its place up where its class has run dry, or where

@@ -149,3 +149,66 @@ pub fn later(resizing: &mut Option<Resizing>, gap: Duration) {
         resizing.since += gap;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{ContainerSpec, Hardening, Owner, SeccompProfile};
+    use crate::model::{Limits, built_in_profiles};
+
+    fn class(profile: &str, change: impl FnOnce(&mut Limits)) -> Class {
+        let mut given = built_in_profiles()["standard"].limits.clone();
+        change(&mut given);
+        let spec = ContainerSpec {
+            name: String::new(),
+            owner: Owner {
+                run: String::new(),
+                boot: String::new(),
+                pid: 1,
+                pid_start: 1,
+            },
+            image: "image:1".into(),
+            argv: Vec::new(),
+            environment: Vec::new(),
+            directory: "/".into(),
+            hardening: Hardening::full(SeccompProfile::Isolation),
+            cpus: given.cpus,
+            memory_bytes: given.memory_bytes,
+            pids: given.pids,
+            open_files: given.open_files,
+            shm_bytes: given.tmpfs_bytes,
+            binds: Vec::new(),
+            tmpfs: Vec::new(),
+            terminal: false,
+        };
+        Class {
+            profile: profile.into(),
+            image: "isolation".into(),
+            asked: given.clone(),
+            given,
+            spec,
+        }
+    }
+
+    #[test]
+    fn classes_share_what_their_containers_have_in_common() {
+        let mut other_image = class("image", |_| {});
+        other_image.spec.image = "image:2".into();
+        // This machine cannot give as much, and the record says so of its own workers alone.
+        let mut clamped = class("clamped", |_| {});
+        clamped.asked.cpus = 64.0;
+        let classes = [
+            class("standard", |_| {}),
+            class("slow", |limits| limits.wall *= 9),
+            class("large", |limits| limits.memory_bytes *= 2),
+            class("files", |limits| limits.open_files += 1),
+            class("crowd", |limits| (limits.pids, limits.cpus) = (9, 0.5)),
+            class("space", |limits| limits.tmpfs_bytes += 4096),
+            class("nice", |limits| (limits.nice, limits.output_bytes) = (9, 9)),
+            other_image,
+            clamped,
+        ];
+        assert_eq!(containers(&classes), [0, 0, 2, 3, 4, 5, 0, 7, 8]);
+        assert_eq!(shapes(&classes), [0, 0, 0, 3, 0, 5, 0, 7, 0]);
+    }
+}

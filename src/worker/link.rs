@@ -348,4 +348,15 @@ mod tests {
         };
         assert_eq!(link.taken(7), Some(taken));
     }
+
+    #[test]
+    fn limits_are_read_again_once_and_before_what_follows() {
+        use std::io::Write;
+        let (mut link, mut launcher, _from_worker) = link();
+        let lines = "{\"type\":\"attest\"}\n{\"type\":\"finish\"}\n";
+        launcher.write_all(lines.as_bytes()).unwrap();
+        link.receive().unwrap();
+        assert!(matches!(link.next(), Some(Next::Attest)));
+        assert!(matches!(link.next(), Some(Next::Finished)));
+    }
 }

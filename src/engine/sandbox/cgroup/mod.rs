@@ -275,6 +275,30 @@ mod tests {
     }
 
     #[test]
+    fn a_resized_container_has_other_limits_in_the_same_files() {
+        let small = spec("dt-1", &["worker"]);
+        let mut large = small.clone();
+        (large.memory_bytes, large.cpus, large.pids) = (1 << 30, 2.0, 256);
+        let folders = ["memory", "pids", "cpu", "cpuacct"];
+        let folders = folders.map(|name| (name, Path::new("/c").join(name)));
+        let one = Hierarchy::One(folders.to_vec());
+        let two = |processors| Hierarchy::Two {
+            folder: "/c/docker-test".into(),
+            processors,
+        };
+        for hierarchy in [&one, &two(true), &two(false)] {
+            let (before, _) = hierarchy.plan(&small, 3);
+            let (after, _) = hierarchy.plan(&large, 3);
+            assert_eq!(resized(&before, &large), Some(after.clone()));
+            assert_eq!(resized(&after, &small), Some(before));
+        }
+        let without = Hierarchy::One(vec![("memory", "/m".into())]);
+        for hierarchy in [without, Hierarchy::None(String::new())] {
+            assert_eq!(resized(&hierarchy.plan(&small, 3).0, &large), None);
+        }
+    }
+
+    #[test]
     fn only_what_is_ours_and_dead_is_swept() {
         let folder = tempfile::tempdir().unwrap();
         let pid = std::process::id();
