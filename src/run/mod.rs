@@ -18,6 +18,7 @@ mod peak;
 mod request;
 mod resize;
 mod rules;
+mod services;
 mod spec;
 mod watch;
 
@@ -28,6 +29,7 @@ pub use limits::clamp;
 pub use listen::Listener;
 pub use machine::run;
 pub use request::{Answer, Class, Inbox, Request, RunError};
+pub use services::compose_file;
 #[cfg(test)]
 pub use spec::worker_arguments;
 pub use spec::{HOME, PROJECT, Root, Site, plain_spec, worker_spec};

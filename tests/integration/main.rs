@@ -6,6 +6,7 @@ mod auto_engine;
 mod bad_input;
 mod ci;
 mod cli;
+mod dial_in;
 mod docker_commands;
 mod docker_faults;
 mod docs;

@@ -6,6 +6,7 @@
 //! removes the container.
 
 mod argv;
+pub mod compose;
 mod container;
 pub(super) mod diagnose;
 mod ending;
