@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use crate::model::{CrashCause, LostCause, NotRunCause, Outcome, Room};
 use crew::Crew;
+pub use guests::Fit;
 use guests::Guests;
 pub use order::{Action, Policy, Work};
 use queues::Queues;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::attempt::Outputs;
 use super::connection::{END_PATIENCE, Mailbox, connect};
 use super::dispatch::{Action, ClassIndex, Dispatcher, TestIndex, Work, WorkerNumber};
+use super::guests::GuestFacts;
 use super::request::{BATCH, Inbox, Message, Request, RunError};
 use super::resize::{Resizing, containers, shapes};
 use crate::engine::{Container, Ending, Engine, EngineError, PeakCounter};
@@ -53,6 +54,7 @@ pub fn run(
             refused: None,
             looked: Instant::now(),
             guest_lost: None,
+            apart: BTreeSet::new(),
             told: BTreeSet::new(),
             waited_since: None,
         };
@@ -85,8 +87,8 @@ pub struct Connection {
     pub start_us: u64,
     pub stdin: Mailbox,
     pub container: Option<Box<dyn Container>>,
-    /// It dialled in; with what it said of itself, once it has.
-    pub guest: Option<Attestation>,
+    /// It dialled in.
+    pub guest: Option<GuestFacts>,
     /// The kernel's counter of its memory peak, where we may have a hold on it.
     pub peak: Option<PeakCounter>,
     pub hello: bool,
@@ -139,6 +141,8 @@ pub struct Machine<'scope, 'env> {
     pub looked: Instant,
     /// When a worker that dialled in was last lost.
     pub guest_lost: Option<Instant>,
+    /// Profile and image that a worker which dialled in does not serve, and why.
+    pub apart: BTreeSet<(String, String, String)>,
     /// What was said and is not said again.
     pub told: BTreeSet<String>,
     /// Since when no worker is there that may run what is left.

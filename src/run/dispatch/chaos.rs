@@ -32,8 +32,8 @@ struct Sim {
     jobs: VecDeque<(u64, TestIndex)>,
     /// On its way.
     said: VecDeque<Said>,
-    /// Of one that dialled in: the classes that it may run.
-    serves: Option<Vec<bool>>,
+    /// Of one that dialled in: how well it fits each class.
+    fits: Option<Vec<Fit>>,
     /// Steps for which it stands still.
     paused: u32,
 }
@@ -182,7 +182,7 @@ impl Chaos {
                 Action::Assign(number, class) => {
                     let sim = self.sims.get_mut(&number).expect("a living worker");
                     assert!(sim.jobs.is_empty(), "seed {}", self.seed);
-                    assert!(sim.serves.as_ref().is_some_and(|serves| serves[class]));
+                    assert!(sim.fits.as_ref().is_some_and(|fits| fits[class] != Fit::No));
                     self.counts.moved += u32::from(sim.class != class);
                     sim.class = class;
                 }
@@ -297,15 +297,22 @@ impl Chaos {
         };
         let all = self.dispatcher.waits_for_guests();
         let classes = self.work.needs.len();
-        let serves: Vec<bool> = (0..classes).map(|_| all || self.dice.chance(70)).collect();
+        let fits: Vec<Fit> = (0..classes)
+            .map(|_| match self.dice.roll(10) {
+                0..6 => Fit::Good,
+                6..8 => Fit::Tight,
+                _ if all => Fit::Good,
+                _ => Fit::No,
+            })
+            .collect();
         self.counts.joined += 1;
         let sim = Sim {
             ready: true,
-            serves: Some(serves.clone()),
+            fits: Some(fits.clone()),
             ..Sim::default()
         };
         self.sims.insert(number, sim);
-        self.dispatcher.on_joined(number, serves);
+        self.dispatcher.on_joined(number, fits);
     }
 
     /// One thing happens.
