@@ -15,6 +15,7 @@ mod limits;
 mod listen;
 mod machine;
 mod peak;
+mod replicas;
 mod request;
 mod resize;
 mod rules;
@@ -28,6 +29,7 @@ pub use interrupt::forward_signals;
 pub use limits::clamp;
 pub use listen::Listener;
 pub use machine::run;
+pub use replicas::replicas;
 pub use request::{Answer, Class, Inbox, Request, RunError};
 pub use services::compose_file;
 #[cfg(test)]

@@ -2,18 +2,19 @@
 //! who wants compose to start them. Each is [`worker_spec`]'s for the limits of a built-in profile.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::time::Duration;
 
 use super::spec::{PROJECT, Root, Site, worker_arguments, worker_spec};
+use crate::engine::SeccompProfile;
 use crate::engine::compose::{Build, ComposeFile, LEFT_OUT, Place, Service, Source, Variable};
 use crate::engine::{BuildError, ContainerSpec, EngineError, Hardening, Owner, Recipe};
-use crate::engine::SeccompProfile;
 use crate::model::{DEFAULT_PROFILE, Limits, Network, Profile, built_in_profiles};
 
 /// This program in our images.
 const PROGRAM: &str = "/usr/local/bin/docker-test";
 /// Where the run and its replicas find each other.
-const MEETING: &str = "/run/docker-test";
+pub const MEETING: &str = "/run/docker-test";
 /// The same as a volume.
 const VOLUME: &str = "test-socket";
 /// Where the run's results are inside.
@@ -22,8 +23,8 @@ const RUN: &str = "test-run";
 const REPLICAS: &str = "test-parallel";
 
 const COMMENT: &str = "\
-The two images as services, hardened as docker-test hardens its workers. `docker-test compose` wrote this file:
-change what that writes, or set variables, or add a second file with -f.
+The two images as services, hardened as docker-test hardens its workers. `docker-test compose --print`
+wrote this file: change what that writes, or set variables, or add a second file with -f.
 
   cargo build --release
   docker compose -f docker-compose.test.yml build test-parallel
@@ -124,17 +125,7 @@ fn replica(profiles: &BTreeMap<String, Profile>, name: &str) -> Result<Service, 
             "The same for tests of the profile {name}: --profile {name} --scale {called}=1 starts them."
         )
     };
-    let words = [
-        "worker",
-        "--connect",
-        &socket(),
-        "--image",
-        recipe.as_str(),
-    ];
-    let mut argv = vec![PROGRAM.into()];
-    argv.extend(words.map(Into::into));
-    argv.extend(worker_arguments().into_iter().skip(1));
-    service.spec.argv = argv;
+    service.spec.argv = dialling(PROGRAM, recipe.as_str(), &[]);
     service
         .places
         .push(place(Source::Volume(VOLUME.into()), MEETING, true));
@@ -196,11 +187,13 @@ fn service(name: &str, recipe: Recipe, limits: &Limits) -> Result<Service, Build
         comment: String::new(),
         name: name.into(),
         spec,
-        variables: name.replace('-', "_").to_ascii_uppercase(),
-        build: Build {
+        variables: Some(name.replace('-', "_").to_ascii_uppercase()),
+        seccomp: None,
+        labels: false,
+        build: Some(Build {
             dockerfile: format!("docker/Dockerfile.test-{}", recipe.as_str()),
             base: variable("BASE_IMAGE", recipe.base()),
-        },
+        }),
         profiles: Vec::new(),
         depends_on: Vec::new(),
         replicas: None,
@@ -210,6 +203,16 @@ fn service(name: &str, recipe: Recipe, limits: &Limits) -> Result<Service, Build
         places: vec![place(Source::Folder(project()), PROJECT, true)],
         argument: None,
     })
+}
+
+/// The command of a worker that dials in.
+pub fn dialling(program: &str, image: &str, more: &[&str]) -> Vec<OsString> {
+    let socket = socket();
+    let words = ["worker", "--connect", &socket, "--image", image];
+    let mut argv = vec![program.into()];
+    argv.extend(words.iter().chain(more).map(Into::into));
+    argv.extend(worker_arguments().into_iter().skip(1));
+    argv
 }
 
 fn socket() -> String {
@@ -245,7 +248,7 @@ mod tests {
         let rendered = compose_file().unwrap();
         assert!(
             checked_in == rendered,
-            "docker-compose.test.yml is another one: cargo run -- compose > docker-compose.test.yml"
+            "docker-compose.test.yml is another one: cargo run -- compose --print > docker-compose.test.yml"
         );
     }
 }

@@ -42,10 +42,16 @@ pub struct Service {
     pub name: String,
     /// Its containers. Name and owner are compose's own business and stay out.
     pub spec: ContainerSpec,
-    /// What the names of its variables begin with: `TEST_FULL` makes `TEST_FULL_MEMORY`.
-    pub variables: String,
-    /// How its image is made.
-    pub build: Build,
+    /// What the names of its variables begin with: `TEST_FULL` makes `TEST_FULL_MEMORY`. Without, its
+    /// limits are as its spec has them.
+    pub variables: Option<String>,
+    /// How its image is made; absent where it is there.
+    pub build: Option<Build>,
+    /// The file with its list of system calls; without, it is the repository's own, from the compose
+    /// file's folder.
+    pub seccomp: Option<String>,
+    /// Its containers carry the labels of the spec's owner.
+    pub labels: bool,
     /// The compose profiles without which it is not started; none: it always is.
     pub profiles: Vec<String>,
     /// The services that start before it and stop after it.
@@ -194,15 +200,25 @@ impl Service {
         block.text("image", Text::literal(argv::image(&self.spec.image)?));
         // Whoever owns such a name at a registry is not asked.
         block.line("pull_policy", "never");
-        let base = yaml::map(&[(self.build.base.name()?, self.build.base.text()?)]);
-        block.line(
-            "build",
-            &yaml::map(&[
-                ("context", Text::literal(".")),
-                ("dockerfile", Text::literal(&self.build.dockerfile)),
-                ("args", Text::plain(&base)),
-            ]),
-        );
+        if let Some(build) = &self.build {
+            let base = yaml::map(&[(build.base.name()?, build.base.text()?)]);
+            block.line(
+                "build",
+                &yaml::map(&[
+                    ("context", Text::literal(".")),
+                    ("dockerfile", Text::literal(&build.dockerfile)),
+                    ("args", Text::plain(&base)),
+                ]),
+            );
+        }
+        if self.labels {
+            let labels = self.spec.owner.labels();
+            let labels: Vec<(&str, Text)> = labels
+                .iter()
+                .map(|(key, value)| (key.as_str(), Text::quoted(value)))
+                .collect();
+            block.line("labels", &yaml::map(&labels));
+        }
         let names = |names: &[String]| {
             let names = names.iter().map(|name| Text::literal(name).into_yaml());
             names.collect::<Vec<String>>()
@@ -279,11 +295,11 @@ impl Service {
         if *no_new_privileges {
             options.push(Text::literal("no-new-privileges:true").into_yaml());
         }
-        let file = match seccomp {
-            SeccompProfile::Isolation => "isolation",
-            SeccompProfile::Full => "full",
+        let own = match seccomp {
+            SeccompProfile::Isolation => "docker/seccomp/isolation.json",
+            SeccompProfile::Full => "docker/seccomp/full.json",
         };
-        let file = format!("seccomp:docker/seccomp/{file}.json");
+        let file = format!("seccomp:{}", self.seccomp.as_deref().unwrap_or(own));
         options.push(Text::literal(&file).into_yaml());
         block.list("security_opt", &options);
         if *private_ipc {
@@ -327,15 +343,22 @@ impl Service {
         let mut places = Vec::new();
         for place in &spec.tmpfs {
             let size = self.variable("TMPFS", size(place.size_bytes))?;
-            let owner = Variable {
-                name: "TEST_TMPFS_OWNER".into(),
-                default: Flavour::Docker.tmpfs_owner(place, spec.hardening.user),
+            let owner = Flavour::Docker.tmpfs_owner(place, spec.hardening.user);
+            let owner = match &self.variables {
+                Some(_) => {
+                    let variable = Variable {
+                        name: "TEST_TMPFS_OWNER".into(),
+                        default: owner,
+                    };
+                    variable.text()?
+                }
+                None => Text::literal(&owner),
             };
             let place = Tmpfs {
                 target: Text::literal(&place.target).as_str().into(),
                 ..place.clone()
             };
-            let line = argv::tmpfs_of(&place, size.as_str(), owner.text()?.as_str())?;
+            let line = argv::tmpfs_of(&place, size.as_str(), owner.as_str())?;
             places.push(Text::expression(line).into_yaml());
         }
         block.list("tmpfs", &places);
@@ -344,8 +367,11 @@ impl Service {
 
     /// A limit that the caller's environment may say otherwise.
     fn variable(&self, name: &str, default: impl ToString) -> Result<Text, EngineError> {
+        let Some(prefix) = &self.variables else {
+            return Ok(Text::plain(&default.to_string()));
+        };
         let variable = Variable {
-            name: format!("{}_{name}", self.variables),
+            name: format!("{prefix}_{name}"),
             default: default.to_string(),
         };
         variable.text()
@@ -408,11 +434,13 @@ impl Place {
 fn size(bytes: u64) -> String {
     match bytes {
         0 => "0".into(),
-        _ if bytes % (1 << 30) == 0 => format!("{}g", bytes >> 30),
-        _ if bytes % (1 << 20) == 0 => format!("{}m", bytes >> 20),
+        _ if bytes.is_multiple_of(1 << 30) => format!("{}g", bytes >> 30),
+        _ if bytes.is_multiple_of(1 << 20) => format!("{}m", bytes >> 20),
         _ => bytes.to_string(),
     }
 }
 
+#[cfg(test)]
+mod real_tests;
 #[cfg(test)]
 mod tests;

@@ -13,9 +13,7 @@ pub struct Text {
 }
 
 /// Words that some reader takes for something else than a string.
-const WORDS: [&str; 9] = [
-    "y", "n", "yes", "no", "on", "off", "true", "false", "null",
-];
+const WORDS: [&str; 9] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];
 
 impl Text {
     /// This text and nothing else, whatever is in it.
