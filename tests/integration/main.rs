@@ -33,6 +33,7 @@ mod merging;
 mod odd_input;
 mod records;
 mod redact;
+mod release;
 mod report;
 mod sandbox_edges;
 mod sandbox_faults;
