@@ -5,6 +5,8 @@
 mod auto_engine;
 mod bad_input;
 mod ci;
+mod ci_files;
+mod ci_jobs;
 mod cli;
 mod docker_commands;
 mod docker_faults;
