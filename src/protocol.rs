@@ -6,6 +6,8 @@
 //! without `goodbye` is a lost worker. A worker whose stdin ends before it has said that knows that its
 //! launcher is gone: it kills everything and exits.
 //!
+//! A worker that dials in ([`dial`]) says its run's token first, on the same connection.
+//!
 //! Both ends are the same binary; [`PROTOCOL`] guards against an old image.
 
 use serde::{Deserialize, Serialize};
@@ -13,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{ByteText, Leak, Resources, Series, StopReason, Termination, TestId};
 
 /// The version of this contract. It changes whenever a message does.
-pub const PROTOCOL: u32 = 4;
+pub const PROTOCOL: u32 = 5;
 
 /// From the launcher to a worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -132,6 +134,9 @@ pub struct Hello {
     pub protocol: u32,
     /// Version of the worker's program.
     pub version: String,
+    /// The word of its image, from a worker that dialled in and was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
     /// The limits that hold, as the kernel has them.
     pub attestation: Attestation,
 }
@@ -172,6 +177,9 @@ pub struct Attestation {
     pub writable_mounts: Option<Vec<String>>,
     /// Network interfaces other than loopback.
     pub interfaces: Option<Vec<String>>,
+    /// Whether tests cannot read the token by which this worker dialled in; absent where it did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_closed: Option<bool>,
 }
 
 /// A piece of a test's output.
@@ -240,6 +248,22 @@ pub struct Report {
 pub struct Goodbye {
     /// Tests that it reported.
     pub tests: u64,
+}
+
+/// What both ends of a dialled connection know.
+pub mod dial {
+    use std::ffi::OsString;
+    use std::path::{Path, PathBuf};
+
+    /// The longest first line, with its line feed, in bytes.
+    pub const LONGEST_TOKEN: usize = 128;
+
+    /// The file beside a socket that has the token of the run behind it.
+    pub fn token_file(socket: &Path) -> PathBuf {
+        let mut path = OsString::from(socket);
+        path.push(".token");
+        path.into()
+    }
 }
 
 fn is_false(value: &bool) -> bool {

@@ -2,17 +2,19 @@
 //! nothing outside.
 
 mod ci;
+mod compose;
 mod db;
 mod image;
-mod inside;
 mod look;
 mod merge;
 mod report;
 mod reports;
 mod schedule;
+mod test;
 mod text;
 mod top;
 mod usage;
+mod worker;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -26,17 +28,19 @@ use crate::config::Workers;
 use crate::model::{ByteText, ImageChoice, Level, Network, parse_duration};
 
 pub use ci::{Ci, CiSystem};
+pub use compose::Compose;
 pub use db::{DbCommand, DbPrune, Export};
 pub use image::{ImageCommand, ImageImport, ImageList, ImageRemove};
-pub use inside::{Test, Worker};
 pub use look::{Compare, Fit, Show};
 pub use merge::Merge;
 pub use report::Report;
 pub use reports::Reports;
 pub use schedule::{Plan, RunSchedule, ShardChoice};
+pub use test::Test;
 pub use text::{completions, man};
 pub use top::{History, Top};
 pub use usage::{Refused, parse};
+pub use worker::{Listen, PlaceOfWorker, Worker};
 
 /// Runs any project's test suite inside hardened containers.
 #[derive(Debug, Parser)]
@@ -139,6 +143,8 @@ pub enum Command {
         #[command(subcommand)]
         command: ImageCommand,
     },
+    /// Run tests in replicas of a compose service
+    Compose(Compose),
     /// Print a shell's completion script
     #[command(
         after_help = "Example:\n  docker-test completions bash > /etc/bash_completion.d/docker-test"
@@ -216,6 +222,9 @@ pub struct Run {
     /// Workers at once: a number or auto [default: the config's, or auto]
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = workers)]
     pub workers: Option<Workers>,
+    /// Who else runs them.
+    #[command(flatten)]
+    pub listen: Listen,
     /// Only tests whose id contains this text, or matches it as a glob; may be repeated
     #[arg(long, value_name = "PATTERN")]
     pub filter: Vec<String>,
@@ -319,6 +328,9 @@ pub enum EngineChoice {
     Sandbox,
     /// No container: for comparison and debugging only.
     Host,
+    /// Whoever dials in: what `run --listen` comes to.
+    #[value(skip)]
+    DialIn,
 }
 
 impl ValueEnum for Level {

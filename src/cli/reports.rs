@@ -19,4 +19,7 @@ pub struct Reports {
     /// Under GitHub Actions, write no annotations and no job summary
     #[arg(long)]
     pub no_ci: bool,
+    /// Where the record goes [default: the config's results]
+    #[arg(long, value_name = "FOLDER")]
+    pub results: Option<PathBuf>,
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::context::program;
 use super::{Context, Failure};
 use crate::cli::EngineChoice;
-use crate::engine::{Docker, Engine, EngineError, EngineKind, HostProcess, Sandbox};
+use crate::engine::{DialIn, Docker, Engine, EngineError, EngineKind, HostProcess, Sandbox};
 
 /// An engine, and what belongs to it.
 pub struct Chosen {
@@ -42,6 +42,7 @@ impl Chosen {
 pub fn choose(choice: EngineChoice, context: &Context) -> Result<Chosen, Failure> {
     match choice {
         EngineChoice::Host => Ok(Chosen::alone(HostProcess, None)),
+        EngineChoice::DialIn => Ok(Chosen::alone(DialIn, None)),
         EngineChoice::Docker => {
             let docker = docker(context);
             let why = why(&docker, &[]);

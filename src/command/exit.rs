@@ -129,7 +129,9 @@ impl From<FileError> for Failure {
 impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
         let exit = match error {
-            RunError::NoWorker(_) | RunError::Weaker { .. } => Exit::Engine,
+            RunError::NoWorker(_) | RunError::Weaker { .. } | RunError::NobodyDialledIn { .. } => {
+                Exit::Engine
+            }
             RunError::Sink(_) => Exit::Results,
         };
         Failure {

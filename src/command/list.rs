@@ -110,6 +110,7 @@ pub fn listing(setup: &Setup, image: Option<&ImageChoice>) -> Result<Option<Vec<
             slots: 1,
             fresh: false,
             fail_fast: false,
+            dial_in: false,
         },
         grace: GRACE,
         keep_bytes: LONGEST,

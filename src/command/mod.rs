@@ -9,6 +9,7 @@ mod choose;
 mod ci;
 mod clean;
 mod compare;
+mod compose;
 mod context;
 mod db;
 mod doctor;
@@ -19,11 +20,13 @@ mod fit;
 mod history;
 mod image;
 mod list;
+mod listen;
 mod merge;
 mod network;
 mod plan;
 mod prepare;
 mod recorded;
+mod replicas;
 mod report;
 mod reporter;
 mod run;
@@ -118,10 +121,11 @@ fn execute(command: Command, context: &Context) -> Result<u8, Failure> {
         Command::Doctor => doctor::doctor(context),
         Command::Clean(arguments) => clean::clean(&arguments, context),
         Command::Image { command } => image::image(&command, context),
+        Command::Compose(arguments) => compose::compose(&arguments, context),
         Command::Completions { shell } => text::print(&cli::completions(shell)),
         Command::Man => text::man(),
         Command::Test(arguments) => test::test(&arguments, context),
-        Command::Worker(arguments) => worker::worker(&worker::place(arguments)),
+        Command::Worker(arguments) => worker::any_worker(arguments),
         Command::Probe { arguments } => Ok(probe::run(&arguments)),
     }
 }

@@ -1,6 +1,7 @@
 //! `docker-test run`: discover, plan, run, report, record.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,8 +9,10 @@ use super::again;
 use super::apart::possible;
 use super::dry_run::dry_run;
 use super::list::listing;
+use super::listen;
 use super::network::OwnNetwork;
 use super::prepare::tests;
+use super::replicas::Crew;
 use super::report;
 use super::reporter::reporter;
 use super::schedule::{Ordered, history, in_order, ordered, seed_note, workers};
@@ -19,7 +22,7 @@ use super::{Context, Failure};
 use crate::cli::{Fresh, Run, parse_env};
 use crate::config::Flaky;
 use crate::event::{Event, RunStarted, Sink, SinkError};
-use crate::model::{ByteText, ImageChoice, Test};
+use crate::model::{ByteText, ImageChoice, Room, Test};
 use crate::plan::{Asked, History, Selection, apart, retries};
 use crate::report::{Background, WholeFile};
 use crate::run::{Class, Inbox, Policy, Request, Root, forward_signals, run as run_tests};
@@ -31,8 +34,34 @@ pub const GRACE: Duration = Duration::from_secs(2);
 /// How much of each output stream's beginning is kept, and as much of its end.
 pub const KEEP_BYTES: u64 = 256 << 10;
 
+/// Who runs the tests.
+#[derive(Clone, Copy, Debug)]
+pub enum Who<'a> {
+    /// Workers that the engine starts.
+    Workers,
+    /// Whoever dials in at this socket.
+    Guests(&'a Path),
+    /// So many replicas of compose, which dial in.
+    Replicas(Option<u32>),
+}
+
+impl Who<'_> {
+    fn dials_in(self) -> bool {
+        !matches!(self, Who::Workers)
+    }
+}
+
 /// Runs the tests; the exit status is the run's.
 pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
+    let who = match &arguments.listen.listen {
+        Some(socket) => Who::Guests(socket),
+        None => Who::Workers,
+    };
+    run_by(arguments, who, context)
+}
+
+/// Has the tests run by these.
+pub fn run_by(arguments: &Run, who: Who<'_>, context: &Context) -> Result<u8, Failure> {
     let mut extra = Vec::new();
     for entry in &arguments.env {
         let (name, value) = parse_env(entry).map_err(Failure::usage)?;
@@ -40,8 +69,15 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
         extra.extend(value.map(|value| (name, value)));
     }
     let html = html(arguments)?;
-    let mut setup = Setup::new(arguments.engine, arguments.without_reset, context)?;
+    let engine = match who {
+        Who::Guests(_) => listen::engine(arguments.engine)?,
+        Who::Workers | Who::Replicas(_) => arguments.engine,
+    };
+    let mut setup = Setup::new(engine, arguments.without_reset, context)?;
     setup.dry = arguments.dry_run;
+    if let Some(folder) = &arguments.reports.results {
+        setup.config.results = context.directory()?.join(folder);
+    }
     let asked = Asked {
         level: arguments.level,
         network: arguments.network,
@@ -50,6 +86,9 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
     };
     let apart = apart(asked, &setup.config)?;
     possible(&apart, setup.engine.as_ref())?;
+    if who.dials_in() {
+        listen::possible(&apart, setup.engine.as_ref(), &setup.config)?;
+    }
     let shard = shard::asked(&arguments.schedule, context)?;
     let selection = Selection {
         profile: arguments.profile.clone(),
@@ -108,11 +147,27 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
     let Classes { classes, class_of } = Classes::of(&setup, &tests, arguments.timeout, explicit)?;
     let asked = arguments.workers.unwrap_or(setup.config.workers);
     let capacity = workers(asked, &setup.machine, &classes, tests.len());
-    let slots = capacity.workers;
+    let (slots, room) = match who {
+        Who::Workers => (capacity.workers, capacity.room),
+        Who::Guests(_) | Who::Replicas(_) => (usize::MAX, Room::UNLIMITED),
+    };
+    let shown = match who {
+        Who::Workers => slots,
+        Who::Guests(_) => 0,
+        Who::Replicas(scale) => scale.map_or(capacity.workers, |scale| scale as usize),
+    };
     if arguments.dry_run {
         return dry_run(&setup, &classes);
     }
     let _network = OwnNetwork::make(&setup.engine, &setup.site)?;
+    let inbox = Inbox::new();
+    forward_signals(inbox.sender()).map_err(|error| {
+        Failure::engine(format!("signal handlers cannot be installed: {error}"))
+    })?;
+    let _listener = match who {
+        Who::Guests(socket) => Some(listen::start(socket, &inbox, &setup.config, context)?),
+        Who::Workers | Who::Replicas(_) => None,
+    };
 
     let store = if arguments.no_record {
         None
@@ -151,7 +206,7 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
             suite: part.suite,
             division: part.division,
             seed,
-            ..setup.head(&tests, &classes, slots)
+            ..setup.head(&tests, &classes, shown)
         },
         warnings,
         notes: left
@@ -165,7 +220,7 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
         expected,
         retries,
         fail_flaky: flaky == Flaky::Fail,
-        room: capacity.room,
+        room,
         command: Box::new(move |test| suite::command(&command, &test.id)),
         environment: setup.environment(&extra),
         directory: setup.directory(),
@@ -173,16 +228,17 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
             slots,
             fresh: setup.apart.fresh,
             fail_fast: arguments.fail_fast,
+            dial_in: who.dials_in(),
         },
         grace: GRACE,
         keep_bytes: KEEP_BYTES,
         hold: arguments.hold.min(slots),
         without_reset: arguments.without_reset,
     };
-    let inbox = Inbox::new();
-    forward_signals(inbox.sender()).map_err(|error| {
-        Failure::engine(format!("signal handlers cannot be installed: {error}"))
-    })?;
+    let _crew = match who {
+        Who::Replicas(_) => Some(Crew::start(&setup, &request, shown, &inbox, context)?),
+        Who::Workers | Who::Guests(_) => None,
+    };
     let finished = run_tests(&request, setup.engine.as_ref(), &inbox, &mut sinks)?;
     // What is left to print is printed, and the record closed.
     drop(sinks);

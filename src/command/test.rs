@@ -106,6 +106,7 @@ pub fn test(arguments: &Test, context: &Context) -> Result<u8, Failure> {
                 slots: 1,
                 fresh: false,
                 fail_fast: false,
+                dial_in: false,
             },
             grace: GRACE,
             keep_bytes: KEEP_BYTES,
@@ -114,11 +115,7 @@ pub fn test(arguments: &Test, context: &Context) -> Result<u8, Failure> {
         };
         Ok(run(&request, &engine, &Inbox::new(), sink.as_mut())?.exit_status)
     };
-    let place = place(crate::cli::Worker {
-        own: arguments.place.own.clone(),
-        home: arguments.place.home.clone(),
-        sealed: arguments.place.sealed,
-    });
+    let place = place(arguments.place.clone());
     std::thread::scope(|scope| {
         // The supervisor's signal mask is taken on by threads that start later.
         crate::worker::block_signals().map_err(Failure::engine)?;

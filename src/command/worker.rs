@@ -4,15 +4,16 @@ use std::ffi::OsString;
 use std::os::fd::AsFd;
 
 use super::Failure;
-use crate::cli::Worker;
-use crate::worker::{Place, serve};
+use crate::cli::{PlaceOfWorker, Worker};
+use crate::worker::{Dial, Place, dial_in, serve};
 
 /// Where the worker is, as the command line says it.
-pub fn place(arguments: Worker) -> Place {
+pub fn place(arguments: PlaceOfWorker) -> Place {
     Place {
         own: arguments.own,
         home: arguments.home,
         sealed: arguments.sealed,
+        secret: None,
     }
 }
 
@@ -29,6 +30,21 @@ pub fn plain_place(mut words: impl Iterator<Item = OsString>) -> Option<Place> {
         }
     }
     (place.home.is_none() || !place.own.is_empty()).then_some(place)
+}
+
+/// Serves the launcher that started it, or the runs behind the socket that it is to dial in at.
+pub fn any_worker(arguments: Worker) -> Result<u8, Failure> {
+    let place = place(arguments.place);
+    let Some(socket) = arguments.connect else {
+        return worker(&place);
+    };
+    let dial = Dial {
+        socket,
+        image: arguments.image,
+        once: arguments.once,
+    };
+    dial_in(&dial, &place).map_err(Failure::engine)?;
+    Ok(0)
 }
 
 /// Serves the launcher until it says goodbye.
@@ -61,7 +77,7 @@ mod tests {
         let Command::Worker(arguments) = parsed.command else {
             panic!("{:?}", parsed.command);
         };
-        assert_eq!(plain, place(arguments));
+        assert_eq!(plain, place(arguments.place));
     }
 
     #[test]

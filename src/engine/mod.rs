@@ -7,6 +7,7 @@
 mod build;
 mod call;
 mod cgroupfs;
+mod dial_in;
 mod docker;
 mod host_image;
 mod host_process;
@@ -22,7 +23,9 @@ use std::time::Duration;
 use crate::model::Network;
 
 pub use build::{BuildError, BuildRequest, Built, Recipe, build};
-pub use docker::Docker;
+pub use dial_in::DialIn;
+pub use docker::compose;
+pub use docker::{Compose, Docker, Project};
 pub use host_image::{host_binds, reference as host_reference};
 pub use host_process::HostProcess;
 pub use image_store::{ImageStore, ImageStoreError, StoredImage};
@@ -41,6 +44,8 @@ pub enum EngineKind {
     Sandbox,
     /// No container at all: a plain child of the launcher, for comparison and debugging.
     Host,
+    /// Nothing of ours: workers that others started dial in.
+    DialIn,
 }
 
 impl EngineKind {
@@ -51,6 +56,7 @@ impl EngineKind {
             EngineKind::Podman => "podman",
             EngineKind::Sandbox => "sandbox",
             EngineKind::Host => "host",
+            EngineKind::DialIn => "dial-in",
         }
     }
 }
@@ -170,6 +176,8 @@ pub enum Ending {
     Oom,
     /// Somebody who is not us killed or removed it.
     Removed,
+    /// It dialled in, and its connection ended: nothing tells why.
+    HungUp,
     /// The engine itself went away.
     EngineGone(EngineError),
     /// It never started.

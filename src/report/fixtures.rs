@@ -205,6 +205,7 @@ pub fn worker_started(limits: Vec<LimitCheck>) -> Event {
             read_only_root: Some(true),
             writable_mounts: Some(Vec::new()),
             interfaces: Some(Vec::new()),
+            token_closed: None,
         },
         limits,
     })

@@ -267,11 +267,18 @@ fn head(started: &RunStarted) -> String {
         Network::None => String::new(),
         network => format!(", network {}", network.as_str()),
     };
+    let workers = match started.workers {
+        // As many as dial in.
+        0 => "workers that dial in".to_owned(),
+        workers => format!(
+            "{} with {}",
+            count(workers, "worker"),
+            clean::word(&started.engine)
+        ),
+    };
     format!(
-        "Running {} in {} with {}{images}{level}{network}\n",
+        "Running {} in {workers}{images}{level}{network}\n",
         count(started.tests.len(), "test"),
-        count(started.workers, "worker"),
-        clean::word(&started.engine),
     )
 }
 

@@ -43,6 +43,23 @@ pub fn connect<'scope>(
     Builder::new().spawn_scoped(scope, life).map(drop)
 }
 
+/// Starts a thread that reads from a worker that is there already, until it says nothing more.
+///
+/// # Errors
+/// No thread can be started.
+pub fn listen_to<'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    stdout: Box<dyn Read + Send>,
+    number: u64,
+    inbox: SyncSender<Message>,
+) -> io::Result<()> {
+    let life = move || {
+        let message = read(number, stdout, &inbox);
+        let _ = inbox.send(message);
+    };
+    Builder::new().spawn_scoped(scope, life).map(drop)
+}
+
 fn read(number: u64, stdout: Box<dyn Read + Send>, inbox: &SyncSender<Message>) -> Message {
     let mut reader = BufReader::with_capacity(64 << 10, stdout);
     let mut line = Vec::new();
@@ -112,14 +129,22 @@ impl Mailbox {
         }
     }
 
-    /// Sends what waits. A worker that is gone shows elsewhere.
+    /// Sends what waits, as far as there is room. A worker that is gone shows elsewhere.
     pub fn post(&mut self) {
-        if let Some(pipe) = &mut self.pipe
-            && !self.unsent.is_empty()
-        {
-            let _ = pipe.write_all(&self.unsent).and_then(|()| pipe.flush());
-            self.unsent.clear();
+        let Some(pipe) = &mut self.pipe else {
+            return;
+        };
+        let mut sent = 0;
+        while sent < self.unsent.len() {
+            match pipe.write(&self.unsent[sent..]) {
+                Ok(size) if size > 0 => sent += size,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(_) | Err(_) => sent = self.unsent.len(),
+            }
         }
+        self.unsent.drain(..sent);
+        let _ = pipe.flush();
     }
 
     /// Sends what waits, and says that nothing more comes.

@@ -11,6 +11,7 @@
 //! alone in a fresh worker; the others go back to the queue.
 
 mod crew;
+mod guests;
 mod order;
 mod queues;
 mod worker;
@@ -20,6 +21,7 @@ use std::time::Duration;
 
 use crate::model::{CrashCause, LostCause, NotRunCause, Outcome, Room};
 use crew::Crew;
+use guests::Guests;
 pub use order::{Action, Policy, Work};
 use queues::Queues;
 use worker::Worker;
@@ -54,6 +56,7 @@ pub struct Dispatcher {
     queues: Queues,
     suspects: VecDeque<TestIndex>,
     workers: Crew,
+    guests: Guests,
     lost_by_worker: BTreeMap<TestIndex, u32>,
     lost_by_engine: BTreeMap<TestIndex, u32>,
     last_worker: WorkerNumber,
@@ -74,6 +77,7 @@ impl Dispatcher {
             queues: Queues::new(work.class_of, work.expected),
             suspects: VecDeque::new(),
             workers: Crew::new(work.needs),
+            guests: Guests::default(),
             lost_by_worker: BTreeMap::new(),
             lost_by_engine: BTreeMap::new(),
             last_worker: 0,
@@ -85,7 +89,7 @@ impl Dispatcher {
 
     /// Whether every test has its last word and no worker is left.
     pub fn is_done(&self) -> bool {
-        self.open == 0 && self.workers.is_empty()
+        self.open == 0 && self.workers.is_empty() && self.guests.idle.is_empty()
     }
 
     /// Whether no worker could be started at all.
@@ -98,21 +102,20 @@ impl Dispatcher {
         self.workers.get(worker)?.in_hand.front().copied()
     }
 
-    /// How many tests a worker has reported.
-    pub fn reported(&self, worker: WorkerNumber) -> u64 {
-        self.workers.get(worker).map_or(0, |worker| worker.tests)
-    }
-
     /// What is to be done now. Call it after every change until it returns nothing.
     pub fn next_actions(&mut self) -> Vec<Action> {
         let mut actions = Vec::new();
         if let Some(stop) = self.stop {
             self.conclude_queued(stop, &mut actions);
             self.wind_down(&mut actions);
+            self.dismiss(&mut actions);
             return actions;
         }
         for number in self.workers.take_hungry() {
             self.feed(number, &mut actions);
+        }
+        if self.policy.dial_in {
+            self.assign(&mut actions);
         }
         while let Some(action) = self.start() {
             actions.push(action);
@@ -160,7 +163,7 @@ impl Dispatcher {
             }
             return;
         }
-        if self.is_wanted_elsewhere(class) {
+        if self.is_wanted_elsewhere(number, class) {
             if idle {
                 self.finish(number, actions);
                 // At once, so that one test does not move all workers.
@@ -200,6 +203,9 @@ impl Dispatcher {
 
     /// Lets a worker go once it has done what it has in hand.
     fn finish(&mut self, number: WorkerNumber, actions: &mut Vec<Action>) {
+        if self.policy.dial_in {
+            return self.release(number);
+        }
         self.workers.change(number, |worker| worker.closing = true);
         actions.push(Action::Finish(number));
     }
@@ -219,7 +225,7 @@ impl Dispatcher {
     /// Whether a worker's place is needed more by another class than by its own: that has a test
     /// that takes longer than everybody together needs for all the rest, so that it would run alone
     /// at the end. A worker's start counts: replacing one is no gain for less.
-    fn is_wanted_elsewhere(&self, class: ClassIndex) -> bool {
+    fn is_wanted_elsewhere(&self, number: WorkerNumber, class: ClassIndex) -> bool {
         let Some(own) = self.queues.head(class, 0) else {
             return false;
         };
@@ -229,6 +235,7 @@ impl Dispatcher {
         (0..self.queues.classes()).any(|other| {
             let head = self.queues.head(other, self.workers.coming(other));
             other != class
+                && self.guests.may_run(number, other)
                 && head.is_some_and(|head| head > threshold)
                 && (holders <= 1 || self.room.holds(left + self.workers.need(other)))
         })
@@ -249,7 +256,7 @@ impl Dispatcher {
 
     /// A worker for a free place, if there is work for one.
     fn start(&mut self) -> Option<Action> {
-        if self.workers.holders() >= self.policy.slots {
+        if self.policy.dial_in || self.workers.holders() >= self.policy.slots {
             return None;
         }
         let suspect = self.suspects.front().copied();
@@ -302,6 +309,7 @@ impl Dispatcher {
         };
         let test = self.workers.change(number, report)??;
         self.open -= 1;
+        self.park(number);
         Some(test)
     }
 
@@ -320,8 +328,8 @@ impl Dispatcher {
         let stop = |worker: &mut Worker| {
             let test = worker.take(seq)?;
             worker.tests += 1;
-            // It takes no further test.
             worker.closing = true;
+            worker.leaving = true;
             Some(test)
         };
         let test = self.workers.change(number, stop)??;
@@ -344,7 +352,10 @@ impl Dispatcher {
     fn wind_down(&mut self, actions: &mut Vec<Action>) {
         for number in self.workers.numbers() {
             if self.workers.get(number).is_some_and(Worker::takes_tests) {
-                self.workers.change(number, |worker| worker.closing = true);
+                self.workers.change(number, |worker| {
+                    worker.closing = true;
+                    worker.leaving = true;
+                });
                 actions.extend([Action::GiveBack(number), Action::Finish(number)]);
             }
         }
@@ -362,6 +373,7 @@ impl Dispatcher {
         for (_, test) in self.workers.change(number, give_back).unwrap_or_default() {
             self.queues.put_back(test);
         }
+        self.park(number);
     }
 
     /// A worker is gone. `lost`: it did not say goodbye, and this is why. `started`: it had said
@@ -372,6 +384,7 @@ impl Dispatcher {
         lost: Option<LostCause>,
         started: bool,
     ) -> Vec<Action> {
+        self.guests.remove(number);
         let Some(worker) = self.workers.remove(number) else {
             return Vec::new();
         };
@@ -448,6 +461,7 @@ impl Dispatcher {
         for number in self.workers.numbers() {
             let end = |worker: &mut Worker| {
                 worker.closing = true;
+                worker.leaving = true;
                 if hard || !worker.ready {
                     Action::Kill(number)
                 } else {

@@ -9,6 +9,7 @@ fn policy(slots: usize) -> Policy {
         slots,
         fresh: false,
         fail_fast: false,
+        dial_in: false,
     }
 }
 
@@ -87,7 +88,7 @@ impl World {
                     }
                 }
                 Action::Conclude(test, outcome, _) => self.finals[test].push(outcome),
-                Action::Retry(..) => {}
+                Action::Retry(..) | Action::Assign(..) => {}
             }
         }
         self.most_workers = self.most_workers.max(

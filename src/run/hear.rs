@@ -3,15 +3,15 @@
 use std::time::{Duration, Instant};
 
 use super::attempt::Ran;
-use super::dispatch::{TestIndex, WorkerNumber};
+use super::dispatch::{ClassIndex, TestIndex, WorkerNumber};
 use super::judge::{InForce, judge};
 use super::limits::check_limits;
 use super::machine::Machine;
 use super::request::RunError;
 use super::rules::{Fitness, Rules};
-use crate::event::{Attempt, Event, Notice, Severity, WorkerStarted};
+use crate::event::{Attempt, Event, LimitCheck, Notice, Severity, WorkerStarted};
 use crate::model::{Outcome, OutcomeKind, StopReason, escape};
-use crate::protocol::{FromWorker, Hello, PROTOCOL, Report, ToWorker};
+use crate::protocol::{Attestation, FromWorker, Hello, PROTOCOL, Report, ToWorker};
 
 impl Machine<'_, '_> {
     pub fn hear(&mut self, number: WorkerNumber, said: FromWorker) {
@@ -56,28 +56,50 @@ impl Machine<'_, '_> {
         worker.hello = true;
         worker.peak = worker.container.as_mut().and_then(|own| own.peak());
         worker.start_us = worker.since.elapsed().as_micros() as u64;
-        let mut weaker = None;
-        let class = &self.request.classes[worker.class];
-        let isolates = self.engine.capabilities().isolates;
-        let limits = if isolates {
-            check_limits(
-                &class.asked,
-                &class.given,
-                &class.spec.hardening,
-                &hello.attestation,
-            )
+        let took = Duration::from_micros(worker.start_us);
+        if worker.guest.is_some() {
+            return self.welcome(number, hello);
+        }
+        let class = worker.class;
+        let limits = self.measure(number, class, &hello.attestation);
+        self.tell_of_start(number, hello.attestation, limits);
+        self.dispatcher.on_ready(number, took);
+    }
+
+    /// Holds what a worker read back against the limits of a class, whose tests it runs from now on.
+    pub fn measure(
+        &mut self,
+        number: WorkerNumber,
+        class_index: ClassIndex,
+        found: &Attestation,
+    ) -> Vec<LimitCheck> {
+        let class = &self.request.classes[class_index];
+        let limits = if self.engine.capabilities().isolates {
+            check_limits(&class.asked, &class.given, &class.spec.hardening, found)
         } else {
             Vec::new()
         };
+        let Some(worker) = self.workers.get_mut(&number) else {
+            return limits;
+        };
+        worker.class = class_index;
+        worker.in_force = InForce::of(&class.given, found);
+        worker.limit_failures = 0;
         let fitness =
-            Rules::of(&self.request.head).fitness(&limits, self.held.contains(&worker.class));
+            Rules::of(&self.request.head).fitness(&limits, self.held.contains(&class_index));
         match fitness {
             Fitness::Fit => {
-                self.held.insert(worker.class);
+                self.held.insert(class_index);
             }
             Fitness::Weaker(missing) => {
                 worker.limit_failures = missing.len();
-                weaker = Some(missing);
+                self.events.push(Event::Notice(Notice {
+                    severity: Severity::Warning,
+                    message: format!(
+                        "worker {number} lacks limits that others had: {}; its tests fail",
+                        missing.join(", ")
+                    ),
+                }));
             }
             Fitness::Unfit(limits) => {
                 self.dispatcher.on_refused();
@@ -88,26 +110,27 @@ impl Machine<'_, '_> {
                 });
             }
         }
-        let took = Duration::from_micros(worker.start_us);
-        worker.in_force = InForce::of(&class.given, &hello.attestation);
+        limits
+    }
+
+    pub fn tell_of_start(
+        &mut self,
+        number: WorkerNumber,
+        attestation: Attestation,
+        limits: Vec<LimitCheck>,
+    ) {
+        let Some(worker) = self.workers.get(&number) else {
+            return;
+        };
+        let class = &self.request.classes[worker.class];
         self.events.push(Event::WorkerStarted(WorkerStarted {
             worker: number,
             profile: class.profile.clone(),
             image: class.image.clone(),
             start_us: worker.start_us,
-            attestation: hello.attestation,
+            attestation,
             limits,
         }));
-        if let Some(missing) = weaker {
-            self.events.push(Event::Notice(Notice {
-                severity: Severity::Warning,
-                message: format!(
-                    "worker {number} lacks limits that others had: {}; its tests fail",
-                    missing.join(", ")
-                ),
-            }));
-        }
-        self.dispatcher.on_ready(number, took);
     }
 
     pub fn on_report(&mut self, number: WorkerNumber, report: Report) {

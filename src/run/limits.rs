@@ -40,7 +40,7 @@ pub fn check_limits(
     let yes = |holds: bool| if holds { Enforced } else { Unenforced };
     let number = |asked: f64, given: f64, found: Option<f64>| match found {
         // The kernel rounds memory to pages and a quota to microseconds.
-        Some(found) if found <= asked * 1.01 && found <= given * 1.01 && given < asked => Clamped,
+        Some(found) if found <= given * 1.01 && found < asked * 0.99 => Clamped,
         Some(found) if found <= given * 1.01 => Enforced,
         _ => Unenforced,
     };
@@ -51,7 +51,7 @@ pub fn check_limits(
         state,
         found,
     };
-    vec![
+    let mut checks = vec![
         check(
             "memory",
             number(
@@ -150,7 +150,35 @@ pub fn check_limits(
             yes(found.pid == 1),
             format!("pid {}", found.pid),
         ),
-    ]
+    ];
+    checks.extend(found.token_closed.map(|closed| {
+        let found = if closed { "closed" } else { "open" };
+        check("token", yes(closed), found.into())
+    }));
+    checks
+}
+
+/// The limits of a class that a worker's own are wider than, each in words: no test runs under more
+/// than its profile gives it. What the worker found no limit of is told elsewhere.
+pub fn wider(given: &Limits, found: &Attestation) -> Vec<String> {
+    let mut wider = Vec::new();
+    if let Some(bytes) = found.memory_bytes
+        && bytes as f64 > given.memory_bytes as f64 * 1.01
+    {
+        let (bytes, given) = (format_bytes(bytes), format_bytes(given.memory_bytes));
+        wider.push(format!("memory {bytes} of {given}"));
+    }
+    if let Some(cpus) = found.cpus
+        && cpus > given.cpus * 1.01
+    {
+        wider.push(format!("cpus {cpus} of {}", given.cpus));
+    }
+    if let Some(pids) = found.pids
+        && pids > given.pids
+    {
+        wider.push(format!("pids {pids} of {}", given.pids));
+    }
+    wider
 }
 
 #[cfg(test)]
@@ -177,6 +205,36 @@ mod tests {
             read_only_root: Some(true),
             writable_mounts: Some(Vec::new()),
             interfaces: Some(Vec::new()),
+            token_closed: None,
+        }
+    }
+
+    #[test]
+    fn wider_is_what_a_test_must_not_run_under() {
+        let standard = &built_in_profiles()["standard"].limits;
+        let fast = &built_in_profiles()["fast"].limits;
+        assert_eq!(wider(standard, &attested(standard)), [""; 0]);
+        assert_eq!(wider(standard, &attested(fast)), [""; 0]);
+        assert_eq!(
+            wider(fast, &attested(standard)),
+            ["memory 512 MiB of 128 MiB", "cpus 2 of 1", "pids 128 of 64"]
+        );
+        assert_eq!(wider(fast, &Attestation::default()), [""; 0]);
+    }
+
+    #[test]
+    fn an_open_token_is_a_limit_that_does_not_hold() {
+        let limits = &built_in_profiles()["fast"].limits;
+        for (token_closed, expected) in [
+            (Some(true), vec![]),
+            (Some(false), vec![("token", LimitState::Unenforced)]),
+            (None, vec![]),
+        ] {
+            let found = Attestation {
+                token_closed,
+                ..attested(limits)
+            };
+            assert_eq!(states(limits, limits, &found), expected);
         }
     }
 

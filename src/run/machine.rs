@@ -51,6 +51,9 @@ pub fn run(
             held: BTreeSet::new(),
             refused: None,
             looked: Instant::now(),
+            guest_lost: None,
+            told: BTreeSet::new(),
+            waited_since: None,
         };
         machine.events.push(Event::RunStarted(request.head.clone()));
         let warnings = request
@@ -69,6 +72,7 @@ pub fn run(
             machine.interrupt(true);
             machine.drain(&inbox.receiver);
         }
+        machine.hang_up();
         result
     })
 }
@@ -80,6 +84,8 @@ pub struct Connection {
     pub start_us: u64,
     pub stdin: Mailbox,
     pub container: Option<Box<dyn Container>>,
+    /// It dialled in; with what it said of itself, once it has.
+    pub guest: Option<Attestation>,
     /// The kernel's counter of its memory peak, where we may have a hold on it.
     pub peak: Option<PeakCounter>,
     pub hello: bool,
@@ -126,6 +132,12 @@ pub struct Machine<'scope, 'env> {
     pub refused: Option<RunError>,
     /// When deadlines were last looked after.
     pub looked: Instant,
+    /// When a worker that dialled in was last lost.
+    pub guest_lost: Option<Instant>,
+    /// What was said and is not said again.
+    pub told: BTreeSet<String>,
+    /// Since when no worker is there that may run what is left.
+    pub waited_since: Option<Instant>,
 }
 
 fn work(request: &Request) -> Work {
@@ -251,9 +263,13 @@ impl Machine<'_, '_> {
         for action in actions {
             match action {
                 Action::Start(number, class) => self.start(number, class),
+                Action::Assign(number, class) => self.assign(number, class),
                 Action::Send(number, test, seq) => self.send(number, test, seq),
                 Action::GiveBack(number) => self.tell(number, &ToWorker::GiveBack),
-                Action::Finish(number) => self.tell(number, &ToWorker::Finish),
+                Action::Finish(number) => {
+                    self.tell(number, &ToWorker::Finish);
+                    self.expect_goodbye(number);
+                }
                 Action::Interrupt(number) => {
                     self.tell(number, &ToWorker::Interrupt);
                     let patience = self.request.grace + Duration::from_secs(5);
@@ -278,35 +294,38 @@ impl Machine<'_, '_> {
     }
 
     fn start(&mut self, number: WorkerNumber, class: ClassIndex) {
-        let now = Instant::now();
         let mut spec = self.request.classes[class].spec.clone();
-        let in_force = InForce::of(&self.request.classes[class].given, &Attestation::default());
         spec.name = format!("docker-test-{}-{number}", self.request.head.run);
-        self.workers.insert(
-            number,
-            Connection {
-                class,
-                since: now,
-                start_us: 0,
-                stdin: Mailbox::default(),
-                container: None,
-                peak: None,
-                hello: false,
-                goodbye: false,
-                limit_failures: 0,
-                in_force,
-                given_up: None,
-                problem: None,
-                outputs: Outputs::default(),
-                sequence: 0,
-                front_since: now,
-                kill_at: None,
-            },
-        );
+        self.expect(number, class);
         if let Err(error) = connect(self.scope, self.engine, spec, number, self.inbox.clone()) {
             let error = no_thread(&error);
             self.on_gone(number, Ending::NeverStarted(error), "");
         }
+    }
+
+    /// A worker of this class is to say hello.
+    pub fn expect(&mut self, number: WorkerNumber, class: ClassIndex) -> &mut Connection {
+        let now = Instant::now();
+        let in_force = InForce::of(&self.request.classes[class].given, &Attestation::default());
+        self.workers.entry(number).or_insert(Connection {
+            class,
+            since: now,
+            start_us: 0,
+            stdin: Mailbox::default(),
+            container: None,
+            guest: None,
+            peak: None,
+            hello: false,
+            goodbye: false,
+            limit_failures: 0,
+            in_force,
+            given_up: None,
+            problem: None,
+            outputs: Outputs::default(),
+            sequence: 0,
+            front_since: now,
+            kill_at: None,
+        })
     }
 
     pub fn tell(&mut self, number: WorkerNumber, message: &ToWorker) {
@@ -315,7 +334,7 @@ impl Machine<'_, '_> {
         }
     }
 
-    fn kill_later(&mut self, number: WorkerNumber, patience: Duration) {
+    pub fn kill_later(&mut self, number: WorkerNumber, patience: Duration) {
         if let Some(worker) = self.workers.get_mut(&number) {
             worker.kill_at = Some(Instant::now() + patience);
         }
@@ -371,6 +390,8 @@ impl Machine<'_, '_> {
 
     fn handle(&mut self, message: Message) {
         match message {
+            Message::Dialled(stream) => self.on_dialled(stream),
+            Message::Signal(signal) if self.is_of_compose(signal) => {}
             Message::Signal(signal) => {
                 let again = self.interrupted.is_some();
                 self.interrupted.get_or_insert(signal);

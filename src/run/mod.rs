@@ -6,15 +6,19 @@
 mod attempt;
 mod connection;
 mod dispatch;
+mod guests;
 mod hear;
 mod images;
 mod interrupt;
 mod judge;
 mod limits;
+mod listen;
 mod machine;
 mod peak;
+mod replicas;
 mod request;
 mod rules;
+mod services;
 mod spec;
 mod watch;
 
@@ -22,8 +26,11 @@ pub use dispatch::Policy;
 pub use images::{RUNTIME_FOLDER, Workshop};
 pub use interrupt::forward_signals;
 pub use limits::clamp;
+pub use listen::Listener;
 pub use machine::run;
+pub use replicas::replicas;
 pub use request::{Answer, Class, Inbox, Request, RunError};
+pub use services::compose_file;
 #[cfg(test)]
 pub use spec::worker_arguments;
 pub use spec::{HOME, PROJECT, Root, Site, plain_spec, worker_spec};

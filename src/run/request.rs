@@ -1,6 +1,7 @@
 //! What a run is asked for, and what comes into it.
 
 use std::io::Write;
+use std::os::unix::net::UnixStream;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
@@ -103,6 +104,8 @@ pub enum Message {
     Signal(i32),
     /// A container runs; messages follow.
     Started(WorkerNumber, Box<dyn Container>, Box<dyn Write + Send>),
+    /// A worker dialled in, and knew the token.
+    Dialled(UnixStream),
     /// A worker's message.
     Said(WorkerNumber, FromWorker),
     /// Nothing more will come from a worker; with what was wrong with its last line.
@@ -151,6 +154,19 @@ pub enum RunError {
         limits: Vec<&'static str>,
         /// Whose they are.
         profile: String,
+    },
+    /// No worker dialled in for the tests that are left.
+    #[error(
+        "no worker that may run them has dialled in for {} s: {tests} tests are left\nhint: {hint}",
+        .waited.as_secs()
+    )]
+    NobodyDialledIn {
+        /// Tests without a result.
+        tests: usize,
+        /// How long nobody came.
+        waited: Duration,
+        /// What to do.
+        hint: String,
     },
     /// Results cannot be kept.
     #[error(transparent)]

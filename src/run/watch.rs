@@ -49,10 +49,13 @@ impl Machine<'_, '_> {
         problem: Option<String>,
     ) {
         let started = self.workers.get(&number).is_some_and(|worker| worker.hello);
-        let tests = self.dispatcher.reported(number);
+        let tests = self.workers.get(&number).map_or(0, |own| own.sequence);
         let actions = self.dispatcher.on_gone(number, lost, started);
         self.perform(actions);
         if let Some(worker) = self.workers.remove(&number) {
+            if worker.guest.is_some() && lost.is_some() {
+                self.guest_lost = Some(Instant::now());
+            }
             let problem = worker.given_up.or(worker.problem).or(problem);
             if let (Some(problem), None) = (&problem, self.interrupted) {
                 self.tell_of_loss(number, problem, started);
@@ -100,6 +103,7 @@ impl Machine<'_, '_> {
                 LostCause::Engine,
                 "somebody killed or removed its container".into(),
             ),
+            Ending::HungUp => (LostCause::Worker, "its connection ended".into()),
             Ending::EngineGone(error) => (LostCause::Engine, error.to_string()),
             Ending::NeverStarted(error) => {
                 let problem = error.to_string();
@@ -141,7 +145,9 @@ impl Machine<'_, '_> {
                 worker.front_since += gap;
                 worker.kill_at = worker.kill_at.map(|at| at + gap);
             }
+            self.waited_since = self.waited_since.map(|at| at + gap);
         }
+        self.keep_time_of_guests(now);
         let mut silent = Vec::new();
         for (number, worker) in &mut self.workers {
             if worker.kill_at.is_some_and(|at| now >= at) {

@@ -14,8 +14,9 @@ use crate::protocol::Attestation;
 /// What the kernel keeps in folders of its own, and every container has.
 const KERNELS: [&str; 3] = ["/dev", "/proc", "/sys"];
 
-/// Reads everything back. In a sealed place the cgroup files are this worker's own.
-pub fn attest(place: &Place) -> Attestation {
+/// Reads everything back. In a sealed place the cgroup files are this worker's own. `token_closed`: of
+/// a worker that dialled in.
+pub fn attest(place: &Place, token_closed: Option<bool>) -> Attestation {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let hex =
         |key| status_field(&status, key).and_then(|value| u64::from_str_radix(value, 16).ok());
@@ -39,6 +40,7 @@ pub fn attest(place: &Place) -> Attestation {
         interfaces: fs::read_to_string("/proc/self/net/dev")
             .ok()
             .map(|text| interfaces(&text)),
+        token_closed,
         ..Attestation::default()
     };
     if place.sealed {

@@ -15,8 +15,10 @@ mod attest;
 mod barrier;
 mod capture;
 mod cgroup;
+mod dial;
 mod figures;
 mod link;
+mod lock;
 mod meter;
 mod peak;
 mod process;
@@ -31,7 +33,8 @@ mod watch;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-use crate::protocol::{FromWorker, Goodbye, Hello, PROTOCOL};
+use crate::protocol::{Attestation, FromWorker, Goodbye, Hello, PROTOCOL};
+pub use dial::{Dial, dial_in};
 use link::{Link, Next};
 use supervise::Supervisor;
 
@@ -46,6 +49,18 @@ pub struct Place {
     /// The IPC objects, the network and the cgroup are this worker's alone as well, so that what
     /// is found in them after a test is that test's.
     pub sealed: bool,
+    /// A file that tests must not be able to read: the token by which this worker dials in.
+    pub secret: Option<PathBuf>,
+}
+
+/// How a conversation with a launcher ended.
+enum End {
+    /// It said `finish`, or we were told to stop: goodbye was said.
+    Finished,
+    /// The last test left what cannot be cleaned: goodbye was said.
+    Unclean,
+    /// The launcher is gone, after this many tests were begun.
+    Gone(u64),
 }
 
 /// Leaves the signals that the supervisor reads to it alone: for a process that has more threads,
@@ -68,31 +83,47 @@ pub fn block_signals() -> Result<(), String> {
 pub fn serve(input: OwnedFd, output: OwnedFd, place: &Place) -> Result<(), String> {
     let mut link = Link::new(input, output)?;
     let mut supervisor = Supervisor::new(place)?;
-    link.send(&FromWorker::Hello(Box::new(Hello {
+    let hello = hello(attest::attest(place, None), None);
+    if let End::Gone(_) = converse(&mut supervisor, &mut link, hello)? {
+        supervisor.abandon();
+    }
+    Ok(())
+}
+
+fn hello(attestation: Attestation, image: Option<String>) -> FromWorker {
+    FromWorker::Hello(Box::new(Hello {
         protocol: PROTOCOL,
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        attestation: attest::attest(place),
-    })));
+        image,
+        attestation,
+    }))
+}
+
+/// Says hello, and does what the launcher says until one of both has enough.
+fn converse(
+    supervisor: &mut Supervisor,
+    link: &mut Link,
+    hello: FromWorker,
+) -> Result<End, String> {
+    link.send(&hello);
     let mut tests = 0;
-    loop {
-        match supervisor.next(&mut link)? {
+    let end = loop {
+        match supervisor.next(link)? {
             Next::Job(job) => {
-                let report = supervisor.execute(&job, &mut link)?;
+                tests += 1;
+                let report = supervisor.execute(&job, link)?;
                 let clean = report.unclean.is_none();
                 link.send(&FromWorker::Report(Box::new(report)));
-                tests += 1;
                 if !clean {
-                    break;
+                    break End::Unclean;
                 }
                 link.flush_if_due()?;
             }
-            Next::Finished => break,
-            Next::Gone => {
-                supervisor.abandon();
-                return Ok(());
-            }
+            Next::Finished => break End::Finished,
+            Next::Gone => return Ok(End::Gone(tests)),
         }
-    }
+    };
     link.send(&FromWorker::Goodbye(Goodbye { tests }));
-    link.flush()
+    link.flush()?;
+    Ok(end)
 }

@@ -34,6 +34,8 @@ pub struct Setting<'a> {
     pub null: BorrowedFd<'a>,
     /// The test must not outlive the supervisor: needed where no namespace sees to it.
     pub die_with_parent: bool,
+    /// What keeps the test from a secret, see [`super::lock`].
+    pub lock: Option<RawFd>,
 }
 
 /// The exit status of a test whose program is not there, and of one that cannot be executed.
@@ -98,6 +100,7 @@ pub fn spawn(job: &Job, setting: &Setting<'_>) -> Result<Child, String> {
         open_files: job.limits.open_files,
         nice: job.limits.nice,
         die_with_parent: setting.die_with_parent,
+        lock: setting.lock,
     };
     let child = plan.start()?;
     Ok(Child {
@@ -170,6 +173,7 @@ struct Plan<'a> {
     open_files: u64,
     nice: i32,
     die_with_parent: bool,
+    lock: Option<RawFd>,
 }
 
 impl Plan<'_> {
@@ -221,6 +225,14 @@ impl Plan<'_> {
                 {}
             }
             self.limit();
+            if let Some(lock) = self.lock
+                && super::lock::close(lock) != 0
+            {
+                libc::write(2, self.complaint.as_ptr().cast(), self.complaint.len());
+                let words = b"the worker's token cannot be kept from it\n";
+                libc::write(2, words.as_ptr().cast(), words.len());
+                libc::_exit(NOT_EXECUTABLE);
+            }
             let mut none: libc::sigset_t = std::mem::zeroed();
             libc::sigemptyset(&raw mut none);
             libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());

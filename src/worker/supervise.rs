@@ -12,12 +12,13 @@ use super::Place;
 use super::capture::Capture;
 use super::cgroup::{Counters, is_own};
 use super::link::{Halt, Link, Next};
+use super::lock::Lock;
 use super::meter::{Meter, Totals};
 use super::peak::Hold;
 use super::process::{PROC, Reach, reap};
 use super::reset::Reset;
 use super::sampler::{Trees, View};
-use super::signals::Signals;
+use super::signals::{Heard, Signals};
 use super::spawn::{Setting, spawn};
 use super::watch::Watch;
 use crate::model::{ByteText, Leak};
@@ -38,6 +39,10 @@ pub struct Supervisor {
     pub(super) signals: Signals,
     pub(super) peak: Hold,
     reset: Reset,
+    /// Keeps tests from the place's secret.
+    lock: Option<Lock>,
+    /// We were told to stop, and not by the launcher.
+    pub(super) stopped: bool,
     null: File,
     environment: Vec<(&'static str, ByteText)>,
     /// For output on its way.
@@ -72,6 +77,8 @@ impl Supervisor {
         } else {
             Counters::default()
         };
+        // After the private folders were made, which it is to leave open.
+        let lock = place.secret.as_deref().and_then(Lock::on);
         let peak = Hold::new(counters.memory_peak_bytes());
         Ok(Supervisor {
             view: View {
@@ -82,6 +89,8 @@ impl Supervisor {
             signals,
             peak,
             reset,
+            lock,
+            stopped: false,
             null,
             environment,
             buffer: vec![0; PIECE].into(),
@@ -101,11 +110,43 @@ impl Supervisor {
             // Whoever has nothing to do reports at once.
             link.flush()?;
             self.wait(link, &[None, None], None)?;
-            if self.signals.hear(self.view.reach == Reach::Namespace).stop {
-                link.stop(Halt::Interrupt);
-            }
+            self.heed(link);
             while reap().is_some() {}
         }
+    }
+
+    /// Takes in signals.
+    fn heed(&mut self, link: &mut Link) -> Heard {
+        let heard = self.hear();
+        if heard.stop {
+            link.stop(Halt::Interrupt);
+        }
+        heard
+    }
+
+    fn hear(&mut self) -> Heard {
+        let heard = self.signals.hear(self.view.reach == Reach::Namespace);
+        self.stopped |= heard.stop;
+        heard
+    }
+
+    /// Sleeps for so long, or until a signal comes.
+    ///
+    /// # Errors
+    /// `poll` fails.
+    pub(super) fn pause(&mut self, time: Duration) -> Result<(), String> {
+        let deadline = Instant::now() + time;
+        let mut polled = [PollFd::new(self.signals.fd(), PollFlags::POLLIN)];
+        sleep_until(&mut polled, Some(deadline))?;
+        self.hear();
+        while reap().is_some() {}
+        Ok(())
+    }
+
+    /// Whether tests cannot read the place's secret: tried, by somebody who is kept from it as they
+    /// are.
+    pub(super) fn keeps_secret(&self, secret: &Path) -> bool {
+        self.lock.as_ref().is_some_and(|lock| lock.holds(secret))
     }
 
     /// Kills whatever still runs: the launcher is gone.
@@ -128,6 +169,7 @@ impl Supervisor {
                 environment: &self.environment,
                 null: self.null.as_fd(),
                 die_with_parent: self.view.reach == Reach::Descendants,
+                lock: self.lock.as_ref().map(Lock::fd),
             },
         )?;
         let mut watch = Watch::new(job, child, meter, &self.view);
@@ -149,11 +191,7 @@ impl Supervisor {
             // A sample that is due is mostly all there is.
             if something {
                 watch.read(self.view.reach, READS, &mut self.buffer);
-                let heard = self.signals.hear(self.view.reach == Reach::Namespace);
-                if heard.stop {
-                    link.stop(Halt::Interrupt);
-                }
-                if heard.child {
+                if self.heed(link).child {
                     watch.reap();
                 }
             }
@@ -241,9 +279,7 @@ impl Supervisor {
             );
             sleep_until(&mut polled, Some(deadline))?;
             watch.read(self.view.reach, READS, &mut self.buffer);
-            if self.signals.hear(self.view.reach == Reach::Namespace).stop {
-                link.stop(Halt::Interrupt);
-            }
+            self.heed(link);
         }
     }
 

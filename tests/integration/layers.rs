@@ -27,7 +27,7 @@ const ALLOWED_IN_LAYER: [(&str, &str); 6] = [
 ];
 
 /// One home per library.
-const HOMES: [(&str, &[&str]); 17] = [
+const HOMES: [(&str, &[&str]); 18] = [
     ("askama", &["report"]),
     ("csv", &["report"]),
     ("duct", &["engine"]),
@@ -45,6 +45,7 @@ const HOMES: [(&str, &[&str]); 17] = [
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),
+    ("landlock", &["worker"]),
 ];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -8,6 +8,7 @@ mod ci;
 mod ci_files;
 mod ci_jobs;
 mod cli;
+mod dial_in;
 mod docker_commands;
 mod docker_faults;
 mod docs;

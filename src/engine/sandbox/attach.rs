@@ -81,7 +81,7 @@ pub fn attach(program: &Path, plan: &Plan) -> Result<u8, EngineError> {
     ended.map_err(failed("wait for the container"))?;
     match conclude(read_record(&mut file), false) {
         Ending::Exited(status) => Ok(u8::try_from(status).unwrap_or(u8::MAX)),
-        Ending::Oom | Ending::Removed => Ok(137),
+        Ending::Oom | Ending::Removed | Ending::HungUp => Ok(137),
         Ending::NeverStarted(error) | Ending::EngineGone(error) => Err(error),
     }
 }

@@ -1,11 +1,13 @@
 //! A thousand runs in which everything goes wrong that can: workers that do not start, die, stand
-//! still, answer late, twice, or after they were given up; tests that fail and are run again; runs
+//! still, answer late, twice, or after they were given up, dial in at any time; tests that fail and are run again; runs
 //! that are interrupted or end at the first failure. Whatever happens, every test has exactly one
 //! last word, no test is in two living workers' hands, and the run ends. A seed gives one run.
 
 use super::*;
 
 const RUNS: u64 = 1000;
+/// So many dial in at once, or one more that is needed.
+const MOST_GUESTS: usize = 8;
 /// No run takes more steps.
 const STEPS: u32 = 50_000;
 
@@ -26,6 +28,8 @@ struct Sim {
     jobs: VecDeque<(u64, TestIndex)>,
     /// On its way.
     said: VecDeque<Said>,
+    /// Of one that dialled in: the classes that it may run.
+    serves: Option<Vec<bool>>,
     /// Steps for which it stands still.
     paused: u32,
 }
@@ -62,6 +66,8 @@ struct Counts {
     twice: u32,
     again: u32,
     returned: u32,
+    joined: u32,
+    moved: u32,
 }
 
 struct Chaos {
@@ -69,7 +75,7 @@ struct Chaos {
     dice: Dice,
     dispatcher: Dispatcher,
     work: Work,
-    slots: usize,
+    policy: Policy,
     retries: u32,
     sims: BTreeMap<WorkerNumber, Sim>,
     /// What workers said that are gone: it arrives all the same.
@@ -107,11 +113,28 @@ impl Chaos {
             slots: 1 + dice.roll(6) as usize,
             fresh: dice.chance(20),
             fail_fast: dice.chance(10),
+            dial_in: false,
+        };
+        let policy = match dice.chance(40) {
+            true => Policy {
+                slots: usize::MAX,
+                fresh: false,
+                dial_in: true,
+                ..policy
+            },
+            false => policy,
+        };
+        let work = match policy.dial_in {
+            true => Work {
+                room: Room::UNLIMITED,
+                ..work
+            },
+            false => work,
         };
         Chaos {
             seed,
             dispatcher: Dispatcher::new(policy, work.clone()),
-            slots: policy.slots,
+            policy,
             retries: dice.roll(3) as u32,
             sims: BTreeMap::new(),
             ghosts: Vec::new(),
@@ -134,6 +157,13 @@ impl Chaos {
                     };
                     assert!(self.sims.insert(number, sim).is_none(), "a new number");
                     self.check_room();
+                }
+                Action::Assign(number, class) => {
+                    let sim = self.sims.get_mut(&number).expect("a living worker");
+                    assert!(sim.jobs.is_empty(), "seed {}", self.seed);
+                    assert!(sim.serves.as_ref().is_some_and(|serves| serves[class]));
+                    self.counts.moved += u32::from(sim.class != class);
+                    sim.class = class;
                 }
                 Action::Send(number, test, seq) => {
                     let held = self.sims.values().filter(|sim| sim.has(test)).count();
@@ -171,7 +201,7 @@ impl Chaos {
             .map(|sim| self.work.needs[sim.class])
             .collect();
         let taken = held.iter().fold(Room::default(), |sum, need| sum + *need);
-        assert!(held.len() <= self.slots, "seed {}", self.seed);
+        assert!(held.len() <= self.policy.slots, "seed {}", self.seed);
         assert!(
             held.len() == 1 || self.work.room.holds(taken),
             "seed {}",
@@ -226,8 +256,31 @@ impl Chaos {
         }
     }
 
+    /// A worker dials in. One that may run everything, where nobody else can go on.
+    fn join(&mut self) {
+        let Some(number) = self.dispatcher.admit() else {
+            return;
+        };
+        let all = self.dispatcher.waits_for_guests();
+        let classes = self.work.needs.len();
+        let serves: Vec<bool> = (0..classes).map(|_| all || self.dice.chance(70)).collect();
+        self.counts.joined += 1;
+        let sim = Sim {
+            ready: true,
+            serves: Some(serves.clone()),
+            ..Sim::default()
+        };
+        self.sims.insert(number, sim);
+        self.dispatcher.on_joined(number, serves);
+    }
+
     /// One thing happens.
     fn step(&mut self) {
+        let waits = self.dispatcher.waits_for_guests();
+        let few = waits || self.sims.len() < MOST_GUESTS;
+        if self.policy.dial_in && few && self.dice.chance(if waits { 30 } else { 3 }) {
+            return self.join();
+        }
         if !self.ghosts.is_empty() && self.dice.chance(10) {
             let at = self.dice.roll(self.ghosts.len() as u64) as usize;
             let (number, said) = self.ghosts.swap_remove(at);
@@ -325,6 +378,8 @@ fn a_thousand_runs_give_every_test_one_last_word() {
         all.twice += counts.twice;
         all.again += counts.again;
         all.returned += counts.returned;
+        all.joined += counts.joined;
+        all.moved += counts.moved;
     }
     // Nothing of it is left out by chance.
     for (what, count) in [
@@ -333,6 +388,8 @@ fn a_thousand_runs_give_every_test_one_last_word() {
         ("words that came twice", all.twice),
         ("tests run again", all.again),
         ("tests given back", all.returned),
+        ("workers that dialled in", all.joined),
+        ("workers that changed their class", all.moved),
     ] {
         assert!(count > 50, "{count} {what}");
     }

@@ -45,6 +45,7 @@ impl Simulation {
             slots,
             fresh: false,
             fail_fast: false,
+            dial_in: false,
         };
         Simulation {
             dispatcher: Dispatcher::new(policy, work.clone()),

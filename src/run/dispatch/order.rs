@@ -10,6 +10,8 @@ use crate::model::{LostCause, Outcome, Room};
 pub enum Action {
     /// Start a worker for this class.
     Start(WorkerNumber, ClassIndex),
+    /// A worker that dialled in runs tests of this class from now on.
+    Assign(WorkerNumber, ClassIndex),
     /// Send it this test under this number.
     Send(WorkerNumber, TestIndex, u64),
     /// Ask it for the tests that it has not started.
@@ -35,6 +37,8 @@ pub struct Policy {
     pub fresh: bool,
     /// Stop at the first test that is not good.
     pub fail_fast: bool,
+    /// Workers dial in; none is started.
+    pub dial_in: bool,
 }
 
 /// What there is to do, and what it takes.

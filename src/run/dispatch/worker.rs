@@ -17,6 +17,8 @@ pub struct Worker {
     pub ready: bool,
     /// It was told to finish, or is being ended.
     pub closing: bool,
+    /// It takes no further test, of no class.
+    pub leaving: bool,
     /// It was asked for its tests back and has not answered.
     pub asked: bool,
     /// Runs one test only: fresh workers, and suspects.
@@ -33,6 +35,7 @@ impl Worker {
             class,
             ready: false,
             closing: false,
+            leaving: false,
             asked: false,
             alone,
             in_hand: VecDeque::new(),

@@ -1,10 +1,10 @@
-//! What can be typed of the commands that run inside a container.
+//! `test`: what can be typed of it.
 
 use std::path::PathBuf;
 
 use clap::Args;
 
-use super::MessageFormat;
+use super::{MessageFormat, PlaceOfWorker};
 
 /// `test`, inside a container.
 #[derive(Debug, Args)]
@@ -23,19 +23,5 @@ pub struct Test {
     pub message_format: MessageFormat,
     /// Where it runs.
     #[command(flatten)]
-    pub place: Worker,
-}
-
-/// `worker`, and where `test` runs.
-#[derive(Debug, Args)]
-pub struct Worker {
-    /// A folder that is this container's alone, emptied after each test; may be repeated
-    #[arg(long, value_name = "DIR")]
-    pub own: Vec<PathBuf>,
-    /// The tests' home, below one of those
-    #[arg(long, value_name = "DIR", requires = "own")]
-    pub home: Option<PathBuf>,
-    /// This container's IPC, network and cgroup are its alone
-    #[arg(long)]
-    pub sealed: bool,
+    pub place: PlaceOfWorker,
 }

@@ -1,0 +1,207 @@
+//! Workers that dial in: what a run makes of them. Nobody here holds their containers, so all that can
+//! be done to one is to end its connection.
+
+use std::io::{self, Write};
+use std::net::Shutdown;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use nix::sys::socket::{MsgFlags, send};
+
+use super::connection::listen_to;
+use super::dispatch::{ClassIndex, WorkerNumber};
+use super::limits::wider;
+use super::machine::{Machine, no_thread};
+use super::request::RunError;
+use crate::engine::{Container, Ending, EngineError, Pipes};
+use crate::event::{Event, Notice, Severity};
+use crate::model::escape;
+use crate::protocol::{Attestation, Hello};
+
+/// How long a run waits while nobody is there who may run what is left.
+const LONELY: Duration = Duration::from_secs(60);
+/// How long after a worker was lost compose may take to tell all others to stop.
+const COMPOSES_OWN: Duration = Duration::from_secs(10);
+/// How long a worker with nothing in hand may take to say goodbye.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+/// A worker that dialled in, in a container's place.
+struct Guest(UnixStream);
+
+impl Container for Guest {
+    fn start(&mut self) -> Result<Pipes, EngineError> {
+        Err(EngineError::Other("a worker that dialled in runs".into()))
+    }
+
+    fn kill(&self) -> Result<(), EngineError> {
+        // One that hung up itself is no error.
+        let _ = self.0.shutdown(Shutdown::Both);
+        Ok(())
+    }
+
+    fn wait(&mut self, _patience: Duration) -> Ending {
+        Ending::HungUp
+    }
+}
+
+/// Writes without waiting for room: a worker that stands still must not hold up the others. Dropping
+/// it says that nothing more comes.
+struct ToGuest(UnixStream);
+
+impl Write for ToGuest {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+        Ok(send(self.0.as_raw_fd(), bytes, flags)?)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for ToGuest {
+    fn drop(&mut self) {
+        let _ = self.0.shutdown(Shutdown::Write);
+    }
+}
+
+impl Machine<'_, '_> {
+    /// Somebody dialled in. Who comes too late is turned away.
+    pub fn on_dialled(&mut self, stream: UnixStream) {
+        let ends = || Ok::<_, io::Error>((stream.try_clone()?, stream.try_clone()?));
+        let Ok((output, held)) = ends() else {
+            return;
+        };
+        let Some(number) = self.dispatcher.admit() else {
+            return;
+        };
+        let (scope, inbox) = (self.scope, self.inbox.clone());
+        let worker = self.expect(number, 0);
+        worker.guest = Some(Attestation::default());
+        worker.container = Some(Box::new(Guest(held)));
+        worker.stdin.open(Box::new(ToGuest(stream)));
+        if let Err(error) = listen_to(scope, Box::new(output), number, inbox) {
+            self.on_gone(number, Ending::EngineGone(no_thread(&error)), "");
+        }
+    }
+
+    /// A worker that dialled in said hello.
+    pub fn welcome(&mut self, number: WorkerNumber, hello: Hello) {
+        let isolates = self.engine.capabilities().isolates;
+        let obstacles: Vec<Vec<String>> = self
+            .request
+            .classes
+            .iter()
+            .map(|class| match &hello.image {
+                _ if !isolates => Vec::new(),
+                Some(image) if *image != class.image => {
+                    vec![format!("its image is {}", escape(image.as_bytes()))]
+                }
+                _ => wider(&class.given, &hello.attestation),
+            })
+            .collect();
+        let serves: Vec<bool> = obstacles.iter().map(Vec::is_empty).collect();
+        for (class, obstacles) in self.request.classes.iter().zip(obstacles) {
+            if !obstacles.is_empty() {
+                self.say_once(format!(
+                    "workers such as {number} take no test of profile {} in image {}: {}",
+                    escape(class.profile.as_bytes()),
+                    escape(class.image.as_bytes()),
+                    obstacles.join(", ")
+                ));
+            }
+        }
+        let class = serves.iter().position(|serves| *serves);
+        let limits = match class {
+            Some(class) => self.measure(number, class, &hello.attestation),
+            None => Vec::new(),
+        };
+        self.tell_of_start(number, hello.attestation.clone(), limits);
+        if let Some(worker) = self.workers.get_mut(&number) {
+            worker.guest = Some(hello.attestation);
+        }
+        self.dispatcher.on_joined(number, serves);
+    }
+
+    fn say_once(&mut self, message: String) {
+        if !self.told.contains(&message) {
+            self.told.insert(message.clone());
+            self.events.push(Event::Notice(Notice {
+                severity: Severity::Warning,
+                message,
+            }));
+        }
+    }
+
+    /// A worker that dialled in runs tests of this class from now on.
+    pub fn assign(&mut self, number: WorkerNumber, class: ClassIndex) {
+        let found = self.workers.get(&number).and_then(|own| own.guest.clone());
+        if let Some(found) = found {
+            self.measure(number, class, &found);
+        }
+    }
+
+    /// A worker that was told to finish ends at once where it has nothing in hand; one that is
+    /// started from here has its own time for that.
+    pub fn expect_goodbye(&mut self, number: WorkerNumber) {
+        let is_guest = |number| {
+            let worker = self.workers.get(&number);
+            worker.is_some_and(|worker| worker.guest.is_some())
+        };
+        if is_guest(number) && self.dispatcher.running(number).is_none() {
+            self.kill_later(number, GOODBYE);
+        }
+    }
+
+    /// Looks whether somebody is there who may run what is left.
+    pub fn keep_time_of_guests(&mut self, now: Instant) {
+        if !self.dispatcher.waits_for_guests() {
+            self.waited_since = None;
+            return;
+        }
+        let since = *self.waited_since.get_or_insert(now);
+        if now < since + LONELY || self.refused.is_some() {
+            return;
+        }
+        let hint = match self.told.is_empty() {
+            true => "docker compose … up --scale test-parallel=N starts such workers".to_owned(),
+            false => "the warnings above say why those that are there do not; doc/compose.md has workers of other sizes".to_owned(),
+        };
+        self.refused = Some(RunError::NobodyDialledIn {
+            tests: self.dispatcher.open(),
+            waited: LONELY,
+            hint,
+        });
+        self.dispatcher.on_refused();
+    }
+
+    /// Whether a signal is compose's own: under `--exit-code-from` it tells this process to stop as
+    /// soon as any replica ends, while the others could go on. Once for each loss.
+    pub fn is_of_compose(&mut self, signal: i32) -> bool {
+        let others =
+            |(_, worker): (_, &super::machine::Connection)| worker.guest.is_some() && worker.hello;
+        let is_own = signal == nix::libc::SIGTERM
+            && self
+                .guest_lost
+                .is_some_and(|at| at.elapsed() < COMPOSES_OWN)
+            && self.workers.iter().any(others);
+        if is_own {
+            self.guest_lost = None;
+            self.events.push(Event::Notice(Notice {
+                severity: Severity::Info,
+                message: "compose stops everything where one replica ends: the run goes on with the others; stop it again to end it".to_owned(),
+            }));
+        }
+        is_own
+    }
+
+    /// Ends all connections that are left.
+    pub fn hang_up(&self) {
+        for worker in self.workers.values().filter(|own| own.guest.is_some()) {
+            if let Some(container) = &worker.container {
+                let _ = container.kill();
+            }
+        }
+    }
+}
