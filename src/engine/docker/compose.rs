@@ -11,7 +11,7 @@ mod yaml;
 use std::time::Duration;
 
 use self::yaml::{Block, Text};
-use super::super::{ContainerSpec, EngineError, Hardening, Tmpfs};
+use super::super::{ContainerSpec, EngineError, Hardening, SeccompProfile, Tmpfs};
 use super::argv;
 use super::flavour::Flavour;
 use crate::model::Network;
@@ -47,8 +47,9 @@ pub struct Service {
     pub variables: Option<String>,
     /// How its image is made; absent where it is there.
     pub build: Option<Build>,
-    /// The file with its list of system calls: absolute, or from the compose file's folder.
-    pub seccomp: String,
+    /// The file with its list of system calls; without, it is the repository's own, from the compose
+    /// file's folder.
+    pub seccomp: Option<String>,
     /// Its containers carry the labels of the spec's owner.
     pub labels: bool,
     /// The compose profiles without which it is not started; none: it always is.
@@ -252,7 +253,7 @@ impl Service {
     fn hardening(&self, block: &mut Block) -> Result<(), EngineError> {
         let Hardening {
             user: (user, group),
-            seccomp: _, // the caller knows its file
+            seccomp,
             network,
             read_only_root,
             drop_capabilities,
@@ -294,7 +295,11 @@ impl Service {
         if *no_new_privileges {
             options.push(Text::literal("no-new-privileges:true").into_yaml());
         }
-        let file = format!("seccomp:{}", self.seccomp);
+        let own = match seccomp {
+            SeccompProfile::Isolation => "docker/seccomp/isolation.json",
+            SeccompProfile::Full => "docker/seccomp/full.json",
+        };
+        let file = format!("seccomp:{}", self.seccomp.as_deref().unwrap_or(own));
         options.push(Text::literal(&file).into_yaml());
         block.list("security_opt", &options);
         if *private_ipc {
@@ -435,5 +440,7 @@ fn size(bytes: u64) -> String {
     }
 }
 
+#[cfg(test)]
+mod real_tests;
 #[cfg(test)]
 mod tests;
