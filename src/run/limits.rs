@@ -5,6 +5,9 @@ use crate::event::{LimitCheck, LimitState};
 use crate::model::{Limits, Network, format_bytes};
 use crate::protocol::Attestation;
 
+/// What can be changed of a running container.
+const SIZES: [&str; 4] = ["memory", "swap", "cpus", "pids"];
+
 /// `limits` as far as a machine with so many processors and so much memory can give them, and a
 /// line for each limit that it cannot. An engine refuses more processors than there are.
 pub fn clamp(limits: &Limits, cpus: usize, memory_bytes: u64) -> (Limits, Vec<String>) {
@@ -179,6 +182,15 @@ pub fn wider(given: &Limits, found: &Attestation) -> Vec<String> {
         wider.push(format!("pids {pids} of {}", given.pids));
     }
     wider
+}
+
+/// Whether all that can be changed of a running container is what was asked for, as far as the
+/// machine has it.
+pub fn sizes_hold(limits: &[LimitCheck]) -> bool {
+    limits
+        .iter()
+        .filter(|check| SIZES.contains(&check.limit))
+        .all(|check| check.state != LimitState::Unenforced)
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ mod engine_outcomes;
 mod engine_peak;
 mod engine_places;
 mod engine_proof;
+mod engine_sizes;
 mod engine_violations;
 mod engines;
 mod fake_engine;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::worker::Worker;
-use super::{Action, ClassIndex, Dispatcher, TestIndex, WorkerNumber};
+use super::{Action, ClassIndex, Dispatcher, Fed, TestIndex, WorkerNumber};
 
 /// The workers that dialled in and said hello.
 #[derive(Debug, Default)]
@@ -68,7 +68,9 @@ impl Dispatcher {
             worker.ready = true;
             self.workers.insert(number, worker);
             actions.push(Action::Assign(number, class));
-            self.feed(number, actions);
+            if self.feed(number, actions) == Fed::Dry {
+                self.release(number);
+            }
         }
         if self.open == 0 {
             self.dismiss(actions);
