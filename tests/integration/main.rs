@@ -5,6 +5,8 @@
 mod auto_engine;
 mod bad_input;
 mod ci;
+mod ci_files;
+mod ci_jobs;
 mod cli;
 mod dial_in;
 mod docker_commands;
@@ -35,6 +37,7 @@ mod merging;
 mod odd_input;
 mod records;
 mod redact;
+mod release;
 mod report;
 mod sandbox_edges;
 mod sandbox_faults;
