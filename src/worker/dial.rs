@@ -55,7 +55,7 @@ pub fn dial_in(dial: &Dial, place: &Place) -> Result<(), String> {
         let closed = supervisor.keeps_secret(&token);
         let hello = hello(attest::attest(&place, Some(closed)), dial.image.clone());
         let mut link = Link::new(input, output)?;
-        match converse(&mut supervisor, &mut link, hello)? {
+        match converse(&mut supervisor, &mut link, &place, hello)? {
             End::Finished if dial.once => break,
             End::Finished => {}
             // The run did not want us.
