@@ -28,7 +28,7 @@ wrote this file: change what that writes, or set variables, or add a second file
 
   cargo build --release
   docker compose -f docker-compose.test.yml build test-parallel
-  docker compose -f docker-compose.test.yml up --scale test-parallel=3 --exit-code-from test-run
+  docker compose -f docker-compose.test.yml up --scale test-parallel=3 --attach test-run --exit-code-from test-run
   docker compose -f docker-compose.test.yml run --rm test-isolation test test/some_test.sh
 
 For compose v2 and v1 (docker-compose 1.29, from this folder). The project is this folder, or PROJECT. docker

@@ -1,6 +1,5 @@
 //! Containers' specs as the services of a compose file: the third rendering beside the two command
-//! lines, from the same data. Pure. What it writes is read alike by compose v1 (1.29) and v2, and by
-//! podman-compose.
+//! lines, from the same data. Pure. What it writes is read alike by compose v1 (1.29) and v2.
 //!
 //! Whatever a compose version reads in its own way is written so that all read the same: no anchors,
 //! a plain number where v1 takes no variable, a quoted string with `$` doubled where text could be
@@ -344,21 +343,11 @@ impl Service {
         for place in &spec.tmpfs {
             let size = self.variable("TMPFS", size(place.size_bytes))?;
             let owner = Flavour::Docker.tmpfs_owner(place, spec.hardening.user);
-            let owner = match &self.variables {
-                Some(_) => {
-                    let variable = Variable {
-                        name: "TEST_TMPFS_OWNER".into(),
-                        default: owner,
-                    };
-                    variable.text()?
-                }
-                None => Text::literal(&owner),
-            };
             let place = Tmpfs {
                 target: Text::literal(&place.target).as_str().into(),
                 ..place.clone()
             };
-            let line = argv::tmpfs_of(&place, size.as_str(), owner.as_str())?;
+            let line = argv::tmpfs_of(&place, size.as_str(), &owner)?;
             places.push(Text::expression(line).into_yaml());
         }
         block.list("tmpfs", &places);
