@@ -43,7 +43,7 @@ pub fn check_limits(
     let yes = |holds: bool| if holds { Enforced } else { Unenforced };
     let number = |asked: f64, given: f64, found: Option<f64>| match found {
         // The kernel rounds memory to pages and a quota to microseconds.
-        Some(found) if found <= given * 1.01 && found < asked * 0.99 => Clamped,
+        Some(found) if found <= asked * 1.01 && found <= given * 1.01 && given < asked => Clamped,
         Some(found) if found <= given * 1.01 => Enforced,
         _ => Unenforced,
     };

@@ -17,7 +17,7 @@ use crate::protocol::dial::{LONGEST_TOKEN, token_file};
 const AGAIN: Duration = Duration::from_millis(100);
 
 /// How long a worker for one run dials before it gives up.
-const ONCE: Duration = Duration::from_secs(60);
+const ONCE: Duration = Duration::from_secs(10);
 
 /// Where a worker dials in, and as what.
 #[derive(Clone, Debug)]
@@ -58,6 +58,7 @@ pub fn dial_in(dial: &Dial, place: &Place) -> Result<(), String> {
         match converse(&mut supervisor, &mut link, &place, hello)? {
             End::Finished if dial.once => break,
             End::Finished => {}
+            End::Gone(0) if dial.once => break,
             // The run did not want us.
             End::Gone(0) => supervisor.pause(AGAIN)?,
             End::Gone(_) => {

@@ -12,6 +12,7 @@ mod dial_in;
 mod docker_commands;
 mod docker_faults;
 mod docs;
+mod engine_compose;
 mod engine_interrupts;
 mod engine_judge;
 mod engine_levels;

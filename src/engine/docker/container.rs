@@ -120,7 +120,11 @@ impl Container for DockerContainer {
         let (stdout, child_stdout) = pipe()?;
         let (stderr, child_stderr) = pipe()?;
         let since = SystemTime::now();
-        let handle = own_group(&self.argv)
+        let mut command = own_group(&self.argv);
+        if let Some(folder) = self.docker.flavour.folder() {
+            command = command.dir(folder);
+        }
+        let handle = command
             .stdin_file(child_stdin)
             .stdout_file(child_stdout)
             .stderr_file(child_stderr)
