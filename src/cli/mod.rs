@@ -1,6 +1,7 @@
 //! Layer 5: what can be typed, as clap types, and the texts that follow from them. Parsing touches
 //! nothing outside.
 
+mod compose;
 mod db;
 mod image;
 mod look;
@@ -24,6 +25,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::config::Workers;
 use crate::model::{ByteText, ImageChoice, Level, Network, parse_duration};
 
+pub use compose::Compose;
 pub use db::{DbCommand, DbPrune, Export};
 pub use image::{ImageCommand, ImageImport, ImageList, ImageRemove};
 pub use look::{Compare, Fit, Show};
@@ -135,6 +137,8 @@ pub enum Command {
         #[command(subcommand)]
         command: ImageCommand,
     },
+    /// Run tests in replicas of a compose service
+    Compose(Compose),
     /// Print a shell's completion script
     #[command(
         after_help = "Example:\n  docker-test completions bash > /etc/bash_completion.d/docker-test"

@@ -16,6 +16,9 @@ pub struct Worker {
     /// The word of the image that this worker is: a run gives it the tests of that image
     #[arg(long, value_name = "IMAGE", requires = "connect")]
     pub image: Option<String>,
+    /// Serve one run, and end
+    #[arg(long, requires = "connect")]
+    pub once: bool,
 }
 
 /// Who runs the tests of a `run`.

@@ -7,6 +7,7 @@ use std::path::Path;
 use super::{Context, Failure};
 use crate::cli::EngineChoice;
 use crate::config::Config;
+use crate::engine::{Engine, EngineKind};
 use crate::plan::Apart;
 use crate::run::{Inbox, Listener};
 
@@ -15,12 +16,11 @@ use crate::run::{Inbox, Listener};
 ///
 /// # Errors
 /// An engine is named, which would start nothing.
-pub fn engine(named: EngineChoice, socket: Option<&Path>) -> Result<EngineChoice, Failure> {
-    match (socket, named) {
-        (None, named) => Ok(named),
-        (Some(_), EngineChoice::Host) => Ok(EngineChoice::Host),
-        (Some(_), EngineChoice::Auto) => Ok(EngineChoice::DialIn),
-        (Some(_), _) => Err(Failure::usage(
+pub fn engine(named: EngineChoice) -> Result<EngineChoice, Failure> {
+    match named {
+        EngineChoice::Host => Ok(EngineChoice::Host),
+        EngineChoice::Auto => Ok(EngineChoice::DialIn),
+        _ => Err(Failure::usage(
             "--listen starts no worker, so there is nothing for --engine to start\n\
              hint: leave one of both out",
         )),
@@ -31,14 +31,14 @@ pub fn engine(named: EngineChoice, socket: Option<&Path>) -> Result<EngineChoice
 ///
 /// # Errors
 /// It cannot: what, and what to do.
-pub fn possible(apart: &Apart, config: &Config) -> Result<(), Failure> {
+pub fn possible(apart: &Apart, engine: &dyn Engine, config: &Config) -> Result<(), Failure> {
     if apart.fresh {
         return Err(Failure::usage(
             "a container for every test cannot be had of workers that dial in\n\
-             hint: use --level strict, or run without --listen",
+             hint: use --level strict, or `docker-test run`",
         ));
     }
-    if config.suite.list.is_some() {
+    if config.suite.list.is_some() && engine.kind() == EngineKind::DialIn {
         return Err(Failure::usage(
             "suite.list is a program of the project, and with --listen there is no worker to run it in before the run\n\
              hint: use `docker-test compose`, or suite.include in docker-test.yaml",

@@ -8,6 +8,7 @@ mod build;
 mod choose;
 mod clean;
 mod compare;
+mod compose;
 mod context;
 mod db;
 mod doctor;
@@ -24,6 +25,7 @@ mod network;
 mod plan;
 mod prepare;
 mod recorded;
+mod replicas;
 mod report;
 mod reporter;
 mod run;
@@ -117,6 +119,7 @@ fn execute(command: Command, context: &Context) -> Result<u8, Failure> {
         Command::Doctor => doctor::doctor(context),
         Command::Clean(arguments) => clean::clean(&arguments, context),
         Command::Image { command } => image::image(&command, context),
+        Command::Compose(arguments) => compose::compose(&arguments, context),
         Command::Completions { shell } => text::print(&cli::completions(shell)),
         Command::Man => text::man(),
         Command::Test(arguments) => test::test(&arguments, context),

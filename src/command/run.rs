@@ -1,6 +1,7 @@
 //! `docker-test run`: discover, plan, run, report, record.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use super::list::listing;
 use super::listen;
 use super::network::OwnNetwork;
 use super::prepare::tests;
+use super::replicas::Crew;
 use super::report;
 use super::reporter::reporter;
 use super::schedule::{Ordered, history, in_order, ordered, seed_note, workers};
@@ -32,8 +34,34 @@ pub const GRACE: Duration = Duration::from_secs(2);
 /// How much of each output stream's beginning is kept, and as much of its end.
 pub const KEEP_BYTES: u64 = 256 << 10;
 
+/// Who runs the tests.
+#[derive(Clone, Copy, Debug)]
+pub enum Who<'a> {
+    /// Workers that the engine starts.
+    Workers,
+    /// Whoever dials in at this socket.
+    Guests(&'a Path),
+    /// So many replicas of compose, which dial in.
+    Replicas(Option<u32>),
+}
+
+impl Who<'_> {
+    fn dials_in(self) -> bool {
+        !matches!(self, Who::Workers)
+    }
+}
+
 /// Runs the tests; the exit status is the run's.
 pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
+    let who = match &arguments.listen.listen {
+        Some(socket) => Who::Guests(socket),
+        None => Who::Workers,
+    };
+    run_by(arguments, who, context)
+}
+
+/// Has the tests run by these.
+pub fn run_by(arguments: &Run, who: Who<'_>, context: &Context) -> Result<u8, Failure> {
     let mut extra = Vec::new();
     for entry in &arguments.env {
         let (name, value) = parse_env(entry).map_err(Failure::usage)?;
@@ -41,8 +69,10 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
         extra.extend(value.map(|value| (name, value)));
     }
     let html = html(arguments)?;
-    let dial_in = arguments.listen.listen.as_deref();
-    let engine = listen::engine(arguments.engine, dial_in)?;
+    let engine = match who {
+        Who::Guests(_) => listen::engine(arguments.engine)?,
+        Who::Workers | Who::Replicas(_) => arguments.engine,
+    };
     let mut setup = Setup::new(engine, arguments.without_reset, context)?;
     setup.dry = arguments.dry_run;
     if let Some(folder) = &arguments.reports.results {
@@ -56,8 +86,8 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
     };
     let apart = apart(asked, &setup.config)?;
     possible(&apart, setup.engine.as_ref())?;
-    if dial_in.is_some() {
-        listen::possible(&apart, &setup.config)?;
+    if who.dials_in() {
+        listen::possible(&apart, setup.engine.as_ref(), &setup.config)?;
     }
     let shard = shard::asked(&arguments.schedule, context)?;
     let selection = Selection {
@@ -117,24 +147,27 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
     let Classes { classes, class_of } = Classes::of(&setup, &tests, arguments.timeout, explicit)?;
     let asked = arguments.workers.unwrap_or(setup.config.workers);
     let capacity = workers(asked, &setup.machine, &classes, tests.len());
-    let slots = if dial_in.is_some() {
-        usize::MAX
-    } else {
-        capacity.workers
+    let (slots, room) = match who {
+        Who::Workers => (capacity.workers, capacity.room),
+        Who::Guests(_) | Who::Replicas(_) => (usize::MAX, Room::UNLIMITED),
     };
-    let room = if dial_in.is_some() {
-        Room::UNLIMITED
-    } else {
-        capacity.room
+    let shown = match who {
+        Who::Workers => slots,
+        Who::Guests(_) => 0,
+        Who::Replicas(scale) => scale.map_or(capacity.workers, |scale| scale as usize),
     };
     if arguments.dry_run {
         return dry_run(&setup, &classes);
     }
     let _network = OwnNetwork::make(&setup.engine, &setup.site)?;
     let inbox = Inbox::new();
-    let _listener = dial_in
-        .map(|socket| listen::start(socket, &inbox, &setup.config, context))
-        .transpose()?;
+    forward_signals(inbox.sender()).map_err(|error| {
+        Failure::engine(format!("signal handlers cannot be installed: {error}"))
+    })?;
+    let _listener = match who {
+        Who::Guests(socket) => Some(listen::start(socket, &inbox, &setup.config, context)?),
+        Who::Workers | Who::Replicas(_) => None,
+    };
 
     let store = if arguments.no_record {
         None
@@ -173,7 +206,7 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
             suite: part.suite,
             division: part.division,
             seed,
-            ..setup.head(&tests, &classes, if dial_in.is_some() { 0 } else { slots })
+            ..setup.head(&tests, &classes, shown)
         },
         warnings,
         notes: left
@@ -195,16 +228,17 @@ pub fn run(arguments: &Run, context: &Context) -> Result<u8, Failure> {
             slots,
             fresh: setup.apart.fresh,
             fail_fast: arguments.fail_fast,
-            dial_in: dial_in.is_some(),
+            dial_in: who.dials_in(),
         },
         grace: GRACE,
         keep_bytes: KEEP_BYTES,
         hold: arguments.hold.min(slots),
         without_reset: arguments.without_reset,
     };
-    forward_signals(inbox.sender()).map_err(|error| {
-        Failure::engine(format!("signal handlers cannot be installed: {error}"))
-    })?;
+    let _crew = match who {
+        Who::Replicas(_) => Some(Crew::start(&setup, &request, shown, &inbox, context)?),
+        Who::Workers | Who::Guests(_) => None,
+    };
     let finished = run_tests(&request, setup.engine.as_ref(), &inbox, &mut sinks)?;
     // What is left to print is printed, and the record closed.
     drop(sinks);

@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 
 use super::Failure;
 use crate::cli::{PlaceOfWorker, Worker};
-use crate::worker::{Place, dial_in, serve};
+use crate::worker::{Dial, Place, dial_in, serve};
 
 /// Where the worker is, as the command line says it.
 pub fn place(arguments: PlaceOfWorker) -> Place {
@@ -38,7 +38,12 @@ pub fn any_worker(arguments: Worker) -> Result<u8, Failure> {
     let Some(socket) = arguments.connect else {
         return worker(&place);
     };
-    dial_in(&socket, arguments.image.as_deref(), &place).map_err(Failure::engine)?;
+    let dial = Dial {
+        socket,
+        image: arguments.image,
+        once: arguments.once,
+    };
+    dial_in(&dial, &place).map_err(Failure::engine)?;
     Ok(0)
 }
 

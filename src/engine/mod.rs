@@ -24,7 +24,8 @@ use crate::model::Network;
 
 pub use build::{BuildError, BuildRequest, Built, Recipe, build};
 pub use dial_in::DialIn;
-pub use docker::Docker;
+pub use docker::compose;
+pub use docker::{Compose, Docker, Project};
 pub use host_image::{host_binds, reference as host_reference};
 pub use host_process::HostProcess;
 pub use image_store::{ImageStore, ImageStoreError, StoredImage};

@@ -15,8 +15,10 @@ mod limits;
 mod listen;
 mod machine;
 mod peak;
+mod replicas;
 mod request;
 mod rules;
+mod services;
 mod spec;
 mod watch;
 
@@ -26,7 +28,9 @@ pub use interrupt::forward_signals;
 pub use limits::clamp;
 pub use listen::Listener;
 pub use machine::run;
+pub use replicas::replicas;
 pub use request::{Answer, Class, Inbox, Request, RunError};
+pub use services::compose_file;
 #[cfg(test)]
 pub use spec::worker_arguments;
 pub use spec::{HOME, PROJECT, Root, Site, plain_spec, worker_spec};

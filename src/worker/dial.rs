@@ -5,8 +5,8 @@ use std::fs;
 use std::io::{ErrorKind, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::link::Link;
 use super::supervise::Supervisor;
@@ -16,31 +16,47 @@ use crate::protocol::dial::{LONGEST_TOKEN, token_file};
 /// How long after an attempt it is dialled again.
 const AGAIN: Duration = Duration::from_millis(100);
 
+/// How long a worker for one run dials before it gives up.
+const ONCE: Duration = Duration::from_secs(60);
+
+/// Where a worker dials in, and as what.
+#[derive(Clone, Debug)]
+pub struct Dial {
+    /// The run's socket.
+    pub socket: PathBuf,
+    /// The word of the image that this worker is, for the run to know.
+    pub image: Option<String>,
+    /// For one run alone.
+    pub once: bool,
+}
+
 /// Dials in at a socket, again and again, and serves each run that is there until this process is told
-/// to stop. `image`: the word of the image that this worker is, for the run to know.
+/// to stop.
 ///
 /// # Errors
 /// A line for stderr: what [`super::serve`] has, and where this worker cannot be brought back to a
 /// clean state. A new container has to take its place.
-pub fn dial_in(socket: &Path, image: Option<&str>, place: &Place) -> Result<(), String> {
-    let token = token_file(socket);
+pub fn dial_in(dial: &Dial, place: &Place) -> Result<(), String> {
+    let token = token_file(&dial.socket);
     let place = Place {
         secret: Some(token.clone()),
         ..place.clone()
     };
     let mut supervisor = Supervisor::new(&place)?;
+    let started = Instant::now();
     while !supervisor.stopped {
-        let Some((input, output)) = connect(socket, &token) else {
+        let Some((input, output)) = connect(&dial.socket, &token) else {
+            if dial.once && started.elapsed() > ONCE {
+                break;
+            }
             supervisor.pause(AGAIN)?;
             continue;
         };
         let closed = supervisor.keeps_secret(&token);
-        let hello = hello(
-            attest::attest(&place, Some(closed)),
-            image.map(str::to_owned),
-        );
+        let hello = hello(attest::attest(&place, Some(closed)), dial.image.clone());
         let mut link = Link::new(input, output)?;
         match converse(&mut supervisor, &mut link, hello)? {
+            End::Finished if dial.once => break,
             End::Finished => {}
             // The run did not want us.
             End::Gone(0) => supervisor.pause(AGAIN)?,

@@ -34,7 +34,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use crate::protocol::{Attestation, FromWorker, Goodbye, Hello, PROTOCOL};
-pub use dial::dial_in;
+pub use dial::{Dial, dial_in};
 use link::{Link, Next};
 use supervise::Supervisor;
 

@@ -307,7 +307,7 @@ fn what_cannot_be_is_refused_before_anything_is_started() {
     refuse(
         &["--level", "paranoid"],
         "error: a container for every test cannot be had of workers that dial in\n\
-         hint: use --level strict, or run without --listen\n",
+         hint: use --level strict, or `docker-test run`\n",
     );
     let other = place.folder.path().join("file");
     std::fs::write(&other, "mine").unwrap();

@@ -198,7 +198,8 @@ impl Arguments {
     }
 }
 
-fn name<'a>(what: &str, name: &'a str) -> Result<&'a str, EngineError> {
+/// Checks the name of a container, network or the like.
+pub fn name<'a>(what: &str, name: &'a str) -> Result<&'a str, EngineError> {
     let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
     if name.len() >= 2
         && name.starts_with(|c: char| c.is_ascii_alphanumeric())
@@ -228,7 +229,8 @@ pub fn image(reference: &str) -> Result<&str, EngineError> {
     Err(refused("image", OsStr::new(reference), reason))
 }
 
-fn cpus(cpus: f64) -> Result<String, EngineError> {
+/// A share of processors as docker reads it.
+pub fn cpus(cpus: f64) -> Result<String, EngineError> {
     if !(cpus.is_finite() && cpus >= 0.01) {
         return Err(refused(
             "number of processors",
@@ -244,15 +246,19 @@ fn cpus(cpus: f64) -> Result<String, EngineError> {
 /// The user owns it: runc 1.1 gives it the mode of the image's folder, which another user may not
 /// be able to write.
 fn tmpfs(place: &Tmpfs, user: (u32, u32), flavour: Flavour) -> Result<String, EngineError> {
+    let size = place.size_bytes.to_string();
+    tmpfs_of(place, &size, &flavour.tmpfs_owner(place, user))
+}
+
+/// The same with these words for its size and for whose it is.
+pub fn tmpfs_of(place: &Tmpfs, size: &str, owner: &str) -> Result<String, EngineError> {
     let target = absolute("tmpfs", &place.target)?;
     if target.contains(':') {
         return Err(refused("tmpfs", OsStr::new(target), "it has a colon"));
     }
+    let exec = if place.exec { "exec" } else { "noexec" };
     Ok(format!(
-        "{target}:rw,nosuid,nodev,{},size={},{}",
-        if place.exec { "exec" } else { "noexec" },
-        place.size_bytes,
-        flavour.tmpfs_owner(place, user),
+        "{target}:rw,nosuid,nodev,{exec},size={size},{owner}"
     ))
 }
 
@@ -297,7 +303,8 @@ fn csv_field(field: &str) -> String {
     }
 }
 
-fn variable(key: &OsStr, value: &OsStr) -> Result<String, EngineError> {
+/// An environment variable as one word, with its value.
+pub fn variable(key: &OsStr, value: &OsStr) -> Result<String, EngineError> {
     let name = text("environment variable", key)?;
     // Without a name docker fails, and without `=` it would take the value from our environment.
     if name.is_empty() || name.contains('=') {
@@ -317,7 +324,8 @@ fn variable(key: &OsStr, value: &OsStr) -> Result<String, EngineError> {
     Ok(format!("{name}={value}"))
 }
 
-fn absolute<'a>(what: &str, path: &'a str) -> Result<&'a str, EngineError> {
+/// Checks a path inside a container.
+pub fn absolute<'a>(what: &str, path: &'a str) -> Result<&'a str, EngineError> {
     if path.contains('\0') {
         Err(refused(what, OsStr::new(path), "it has a NUL byte"))
     } else if path.starts_with('/') {
@@ -327,7 +335,8 @@ fn absolute<'a>(what: &str, path: &'a str) -> Result<&'a str, EngineError> {
     }
 }
 
-fn text<'a>(what: &str, value: &'a OsStr) -> Result<&'a str, EngineError> {
+/// Checks that something can be an argument.
+pub fn text<'a>(what: &str, value: &'a OsStr) -> Result<&'a str, EngineError> {
     match value.to_str() {
         None => Err(refused(what, value, "it is not UTF-8")),
         Some(text) if text.contains('\0') => Err(refused(what, value, "it has a NUL byte")),

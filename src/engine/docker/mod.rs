@@ -6,6 +6,7 @@
 //! removes the container.
 
 mod argv;
+pub mod compose;
 mod container;
 pub(super) mod diagnose;
 mod ending;
@@ -20,6 +21,7 @@ mod podman;
 mod probe;
 #[cfg(test)]
 mod real_tests;
+mod replicas;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -31,10 +33,11 @@ use self::container::DockerContainer;
 pub use self::flavour::Flavour;
 use self::id::IdFile;
 use self::mounts::Mount;
+pub use self::replicas::{Compose, Project};
 use super::call::{Answer, Call};
 use super::{
     Bind, Capabilities, Container, ContainerSpec, Engine, EngineError, EngineKind, Found,
-    FoundImage, Health, Image, Owner, host_image, seccomp,
+    FoundImage, Health, Image, Owner, SeccompProfile, host_image, seccomp,
 };
 use crate::model::Network;
 
@@ -84,6 +87,23 @@ impl Docker {
     pub fn with_limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
         self
+    }
+
+    /// A container's spec for an engine's helper that knows no bind without what is mounted below its
+    /// source: that is bound by itself as well, on top, and so cannot be written either.
+    pub fn with_mounts_below(mut spec: ContainerSpec) -> ContainerSpec {
+        let mounts = mounts::of_this_machine(&spec.binds);
+        spec.binds = mounts.into_iter().map(|mount| mount.bind).collect();
+        spec
+    }
+
+    /// The file with this list of system calls, made where it is missing.
+    ///
+    /// # Errors
+    /// No folder can be written.
+    pub fn seccomp_file(&self, profile: SeccompProfile) -> Result<PathBuf, EngineError> {
+        let folder = self.cache_folder.as_deref();
+        seccomp::file(profile, folder, &std::env::temp_dir())
     }
 
     /// Keeps the seccomp profiles in another folder.
@@ -138,9 +158,7 @@ impl Docker {
         spec: &ContainerSpec,
         id_file: Option<&Path>,
     ) -> Result<Vec<OsString>, EngineError> {
-        let mut mounts = mounts::split(&spec.binds, &mounts::mount_points(), |path| {
-            std::fs::canonicalize(path).ok()
-        });
+        let mut mounts = mounts::of_this_machine(&spec.binds);
         self.check_quotes(&mounts)?;
         let alone = if mounts.iter().any(|mount| mount.alone) {
             self.alone_option()?
@@ -160,7 +178,7 @@ impl Docker {
         let dialect = Dialect {
             flavour: self.flavour,
             alone,
-            seccomp: &seccomp::file(spec.hardening.seccomp, cache_folder, &std::env::temp_dir())?,
+            seccomp: &self.seccomp_file(spec.hardening.seccomp)?,
             id_file,
             processes: self.flavour.process_limit(),
         };

@@ -21,7 +21,7 @@ pub struct Mount {
 
 /// The mounts for `binds` on a machine with these mount points. `resolve` gives a path free of
 /// symbolic links, or nothing where it cannot be looked at.
-pub fn split(
+fn split(
     binds: &[Bind],
     mount_points: &[PathBuf],
     resolve: impl Fn(&Path) -> Option<PathBuf>,
@@ -59,9 +59,14 @@ pub fn split(
     mounts
 }
 
+/// The mounts for `binds` here.
+pub fn of_this_machine(binds: &[Bind]) -> Vec<Mount> {
+    split(binds, &mount_points(), |path| path.canonicalize().ok())
+}
+
 /// The mount points of this process, in the order of mounting. None where they cannot be read:
 /// then the engine says what it thinks of the binds.
-pub fn mount_points() -> Vec<PathBuf> {
+fn mount_points() -> Vec<PathBuf> {
     parse(&std::fs::read("/proc/self/mountinfo").unwrap_or_default())
 }
 

@@ -79,7 +79,10 @@ impl Reset {
             folders,
             home,
             private,
-            sealed: place.sealed.then(Sealed::new).transpose()?,
+            sealed: place
+                .sealed
+                .then(|| Sealed::new(place.secret.is_some()))
+                .transpose()?,
             baseline: Baseline::take(),
         })
     }

@@ -1,0 +1,1 @@
+//! Texts that compose files are made of, and the promises that they keep.
