@@ -1,7 +1,7 @@
 //! Workers that dial in to a run: here as plain processes, so that no engine is needed.
 
 use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::process::Child;
 use std::time::Duration;
@@ -270,6 +270,32 @@ fn a_stranger_is_turned_away() {
     let said = finish(launcher);
     assert_eq!(said.status, 0, "{}", said.stderr);
     assert_eq!(place.project.query("select count(*) from workers"), "1");
+    dismiss(worker);
+}
+
+/// A run that ends hangs up on whoever has just dialled in, at whatever word.
+#[test]
+fn a_worker_that_is_hung_up_on_dials_again() {
+    let place = Place::with_tests(1, "0");
+    let listener = UnixListener::bind(place.socket()).unwrap();
+    let token = "0123456789abcdef\n";
+    std::fs::write(place.folder.path().join("socket.token"), token).unwrap();
+    let worker = place.worker();
+    listener.set_nonblocking(true).unwrap();
+    for _ in 0..10 {
+        let mut dialled = None;
+        wait_until("somebody who dials in", SOON, || {
+            dialled = listener.accept().ok();
+            dialled.is_some()
+        });
+        let (mut stream, _) = dialled.unwrap();
+        stream.set_nonblocking(false).unwrap();
+        stream.set_read_timeout(Some(SOON)).unwrap();
+        stream.read_exact(&mut vec![0; token.len()]).unwrap();
+    }
+    drop(listener);
+    let said = finish(place.launcher(&[]));
+    assert_eq!(said.status, 0, "{}", said.stderr);
     dismiss(worker);
 }
 
