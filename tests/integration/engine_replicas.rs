@@ -207,7 +207,9 @@ fn whatever_happens_to_a_replica_every_test_has_its_last_word(on: &Engine) {
 
 /// So many tests of one script.
 fn tests(on: &Engine, count: usize, script: &str) -> Project {
-    let project = on.project().config("profiles: { small: { cpus: 1 } }");
+    let project = on
+        .project()
+        .config("profiles: { small: { cpus: 1 } }\ndefault-profile: small");
     (0..count).fold(project, |project, number| {
         project.test(&format!("t{number}"), script)
     })
