@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{ByteText, Leak, Resources, Series, StopReason, Termination, TestId};
 
 /// The version of this contract. It changes whenever a message does.
-pub const PROTOCOL: u32 = 5;
+pub const PROTOCOL: u32 = 6;
 
 /// From the launcher to a worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -41,6 +41,8 @@ pub enum ToWorker {
     },
     /// Hand back the tests that have not started.
     GiveBack,
+    /// Read the limits back again: they were changed from outside. With nothing in hand.
+    Attest,
     /// Start no further test and end the running one, with grace: TERM first.
     Interrupt,
     /// Start no further test and kill the running one now.
@@ -113,6 +115,8 @@ pub enum FromWorker {
         /// The jobs' numbers.
         seqs: Vec<u64>,
     },
+    /// The limits that hold now: the answer to `attest`.
+    Attested(Box<Attestation>),
     /// A piece of a test's output, in order within its stream.
     Output(Output),
     /// A test is over that raised the memory's peak: read the kernel's counter of it, and reset it.
@@ -308,12 +312,14 @@ mod tests {
             "release",
             "peak",
             "give-back",
+            "attest",
             "interrupt",
             "kill",
             "finish",
             "hello",
             "held",
             "returned",
+            "attested",
             "output",
             "take-peak",
             "report",

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 
+from compose import compose
 from killed import killed
 from measure import measure
 from outcomes import outcomes
@@ -119,11 +120,15 @@ def machine():
     report("cgroup v2 and AppArmor", wrong, note)
 
 
+def stand_in_base():
+    made = command(f"{SOURCE}/script/stand-in-base", "alpine", BASE)
+    return (made.stdout + made.stderr).splitlines() if made.returncode else []
+
+
 def isolation_image(place):
     """Built on a base of one busybox, since no registry can be reached."""
     start = time.monotonic()
-    made = command(f"{SOURCE}/script/stand-in-base", "alpine", BASE)
-    wrong = (made.stdout + made.stderr).splitlines() if made.returncode else []
+    wrong = stand_in_base()
     if not wrong:
         argv = [PROGRAM, "build", "isolation", "--base-image", BASE]
         built = subprocess.run(argv, cwd=project(place), capture_output=True, text=True, check=False)
@@ -162,7 +167,14 @@ def podman():
     proof(PODMAN, "host", what="the proof")
 
 
-ENGINES = {"docker": docker, "sandbox": sandbox, "podman": podman}
+def by_compose():
+    wrong = stand_in_base()
+    report("a base to build on", wrong)
+    if not wrong:
+        compose(BASE)
+
+
+ENGINES = {"docker": docker, "sandbox": sandbox, "podman": podman, "compose": by_compose}
 PLACES = {"docker": [DOCKER], "sandbox": SANDBOXES, "podman": [PODMAN]}
 
 
@@ -172,7 +184,7 @@ def main():
     machine()
     for engine in engines[alone:] or ENGINES:
         if alone:
-            for place in PLACES[engine]:
+            for place in PLACES.get(engine, []):
                 measure(place)
         else:
             ENGINES[engine]()

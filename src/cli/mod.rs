@@ -1,6 +1,7 @@
 //! Layer 5: what can be typed, as clap types, and the texts that follow from them. Parsing touches
 //! nothing outside.
 
+mod ci;
 mod compose;
 mod db;
 mod image;
@@ -9,6 +10,7 @@ mod merge;
 mod report;
 mod reports;
 mod schedule;
+mod test;
 mod text;
 mod top;
 mod usage;
@@ -25,6 +27,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::config::Workers;
 use crate::model::{ByteText, ImageChoice, Level, Network, parse_duration};
 
+pub use ci::{Ci, CiSystem};
 pub use compose::Compose;
 pub use db::{DbCommand, DbPrune, Export};
 pub use image::{ImageCommand, ImageImport, ImageList, ImageRemove};
@@ -33,6 +36,7 @@ pub use merge::Merge;
 pub use report::Report;
 pub use reports::Reports;
 pub use schedule::{Plan, RunSchedule, ShardChoice};
+pub use test::Test;
 pub use text::{completions, man};
 pub use top::{History, Top};
 pub use usage::{Refused, parse};
@@ -102,6 +106,8 @@ pub enum Command {
     Plan(Plan),
     /// Make one database of those of a suite's shards, and say whether they are the whole
     Merge(Merge),
+    /// Write a CI system's file that runs this project's tests in shards
+    Ci(Ci),
     /// Open a shell with a test's own mounts, limits and system calls
     #[command(
         after_help = "Examples:\n  docker-test shell\n  docker-test shell --test test/login_test.sh\n  docker-test shell -- ls -l /work"
@@ -306,26 +312,6 @@ pub struct Clean {
     /// Remove this project's results too
     #[arg(long)]
     pub results: bool,
-}
-
-/// `test`, inside a container.
-#[derive(Debug, Args)]
-pub struct Test {
-    /// Files or folders of the mounted project; everything without
-    #[arg(value_name = "PATH")]
-    pub paths: Vec<PathBuf>,
-    /// Run every test under this profile's time limits
-    #[arg(long, value_name = "NAME")]
-    pub profile: Option<String>,
-    /// Only tests whose id contains this text, or matches it as a glob; may be repeated
-    #[arg(long, value_name = "PATTERN")]
-    pub filter: Vec<String>,
-    /// What is printed: for people, or events as JSON lines
-    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
-    pub message_format: MessageFormat,
-    /// Where it runs.
-    #[command(flatten)]
-    pub place: PlaceOfWorker,
 }
 
 /// Which engine.

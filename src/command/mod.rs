@@ -6,6 +6,7 @@ mod again;
 mod apart;
 mod build;
 mod choose;
+mod ci;
 mod clean;
 mod compare;
 mod compose;
@@ -111,6 +112,7 @@ fn execute(command: Command, context: &Context) -> Result<u8, Failure> {
         Command::Fit(arguments) => fit::fit(&arguments, context),
         Command::Plan(arguments) => plan::plan(&arguments, context),
         Command::Merge(arguments) => merge::merge(&arguments, context),
+        Command::Ci(arguments) => ci::ci(&arguments, context),
         Command::Shell(arguments) => shell::shell(&arguments, context),
         Command::Top(arguments) => top::top(&arguments, context),
         Command::History(arguments) => history::history(&arguments, context),

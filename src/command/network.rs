@@ -49,7 +49,7 @@ impl Drop for OwnNetwork {
 }
 
 /// Whether the launcher that made this is known, and dead.
-fn is_dead(found: &Found) -> bool {
+pub fn is_dead(found: &Found) -> bool {
     found.owner.as_ref().is_some_and(|owner| !is_alive(owner))
 }
 

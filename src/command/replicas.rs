@@ -4,6 +4,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use super::network::is_dead;
 use super::setup::Setup;
 use super::{Context, Failure};
 use crate::engine::{Compose, Project};
@@ -36,6 +37,15 @@ impl Crew {
             ));
         };
         let compose = Compose::find(docker)?;
+        // Compose removes no container that ended by itself, after its launcher was killed say.
+        for found in setup
+            .engine
+            .inspect()?
+            .iter()
+            .filter(|found| is_dead(found))
+        {
+            setup.engine.remove(&found.id)?;
+        }
         let failed = |error: std::io::Error| {
             Failure::engine(format!("no temporary folder for the compose file: {error}"))
         };

@@ -24,6 +24,8 @@ pub use edit::{Edit, add_rules};
 pub use nearest::{near, suggestion};
 pub use pattern::{Patterns, literal};
 pub use template::{Piece, Placeholder, pieces};
+#[cfg(test)]
+pub use yaml::value as yaml_value;
 
 use crate::model::{
     DEFAULT_PROFILE, ImageChoice, Level, Network, Profile, Response, ViolationKind,

@@ -341,6 +341,12 @@ impl<'de> Visitor<'de> for ValueVisitor<'_> {
     }
 }
 
+/// A YAML text's data, for tests of what other modules write.
+#[cfg(test)]
+pub fn value(text: &str) -> Result<serde_json::Value, String> {
+    serde_yaml::from_str(text).map_err(|error| error.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -166,6 +166,10 @@ pub struct Pipes {
     pub stdout: Box<dyn Read + Send>,
 }
 
+/// Changes a container's limits. It may take its time, and be used in another thread. After an error
+/// nobody knows which of them are in force.
+pub type Resize = Box<dyn FnOnce() -> Result<(), EngineError> + Send>;
+
 /// How a container ended.
 #[derive(Debug)]
 pub enum Ending {
@@ -348,6 +352,12 @@ pub trait Container: Send {
     /// the right to write there. Nothing is looked for before it is used. Once, and of a container
     /// that runs.
     fn peak(&mut self) -> Option<PeakCounter> {
+        None
+    }
+
+    /// A way to give it, while it runs, the limits of `to` instead of those of `from`, which differ
+    /// [in size alone](ContainerSpec::differs_in_size_alone). `None` where that cannot be done.
+    fn resize(&self, _from: &ContainerSpec, _to: &ContainerSpec) -> Option<Resize> {
         None
     }
 

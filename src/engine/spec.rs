@@ -45,6 +45,20 @@ pub struct ContainerSpec {
     pub terminal: bool,
 }
 
+impl ContainerSpec {
+    /// Whether a running container of this spec can be given the limits of another: they differ in
+    /// memory, processors and processes alone. Nothing else can be changed from outside.
+    pub fn differs_in_size_alone(&self, other: &ContainerSpec) -> bool {
+        let resized = ContainerSpec {
+            cpus: self.cpus,
+            memory_bytes: self.memory_bytes,
+            pids: self.pids,
+            ..other.clone()
+        };
+        *self == resized
+    }
+}
+
 /// What is kept from a container. Every field is a promise that `hello` attests from inside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hardening {

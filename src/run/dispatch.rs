@@ -1,7 +1,7 @@
 //! Which worker does what next: pure decisions, no I/O.
 //!
-//! Tests of one class (a profile and an image) share workers, because a worker has the limits of
-//! its profile: no test runs in a worker of another class. Within a class the longest test comes
+//! Tests of one class (a profile and an image, and others whose container is the same) share workers,
+//! because a worker has the limits of its class: no test runs in a worker of another. Within a class the longest test comes
 //! first, and whoever is idle takes it. Workers of several classes run side by side as long as their
 //! limits fit into the machine's room together; a new one is for the class whose longest test
 //! nobody is about to take. A worker gives its place up where its class has run dry, or where
@@ -13,6 +13,7 @@
 mod crew;
 mod guests;
 mod order;
+mod place;
 mod queues;
 mod worker;
 
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 use crate::model::{CrashCause, LostCause, NotRunCause, Outcome, Room};
 use crew::Crew;
+pub use guests::Fit;
 use guests::Guests;
 pub use order::{Action, Policy, Work};
 use queues::Queues;
@@ -48,6 +50,15 @@ enum Stop {
     NoWorker,
 }
 
+/// What came of looking after a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fed {
+    /// It was looked after.
+    Yes,
+    /// It has nothing to do, and nothing of its class is left for it.
+    Dry,
+}
+
 /// The state of a run.
 #[derive(Debug)]
 pub struct Dispatcher {
@@ -56,6 +67,10 @@ pub struct Dispatcher {
     queues: Queues,
     suspects: VecDeque<TestIndex>,
     workers: Crew,
+    /// Classes of one shape: their containers differ in size alone.
+    shapes: Vec<ClassIndex>,
+    /// Containers can be resized, as far as is known.
+    resizes: bool,
     guests: Guests,
     lost_by_worker: BTreeMap<TestIndex, u32>,
     lost_by_engine: BTreeMap<TestIndex, u32>,
@@ -77,6 +92,8 @@ impl Dispatcher {
             queues: Queues::new(work.class_of, work.expected),
             suspects: VecDeque::new(),
             workers: Crew::new(work.needs),
+            resizes: !work.shapes.is_empty(),
+            shapes: work.shapes,
             guests: Guests::default(),
             lost_by_worker: BTreeMap::new(),
             lost_by_engine: BTreeMap::new(),
@@ -111,8 +128,15 @@ impl Dispatcher {
             self.dismiss(&mut actions);
             return actions;
         }
+        let mut dry = Vec::new();
         for number in self.workers.take_hungry() {
-            self.feed(number, &mut actions);
+            if self.feed(number, &mut actions) == Fed::Dry {
+                dry.push(number);
+            }
+        }
+        // After the others, who may take what there is.
+        for number in dry {
+            self.give_place(number, &mut actions);
         }
         if self.policy.dial_in {
             self.assign(&mut actions);
@@ -151,9 +175,9 @@ impl Dispatcher {
     }
 
     /// Gives a ready worker what it should have in hand, or lets it go.
-    fn feed(&mut self, number: WorkerNumber, actions: &mut Vec<Action>) {
+    fn feed(&mut self, number: WorkerNumber, actions: &mut Vec<Action>) -> Fed {
         let Some(worker) = self.workers.get(number) else {
-            return;
+            return Fed::Yes;
         };
         let (class, idle) = (worker.class, worker.in_hand.is_empty());
         if let Some(test) = worker.alone {
@@ -161,15 +185,15 @@ impl Dispatcher {
                 self.hand(number, test, actions);
                 self.finish(number, actions);
             }
-            return;
+            return Fed::Yes;
         }
         if self.is_wanted_elsewhere(number, class) {
             if idle {
-                self.finish(number, actions);
                 // At once, so that one test does not move all workers.
+                self.give_place(number, actions);
                 actions.extend(self.start());
             }
-            return;
+            return Fed::Yes;
         }
         while self.wants_more(number)
             && let Some(test) = self.queues.pop(class)
@@ -178,7 +202,7 @@ impl Dispatcher {
         }
         let idle = |worker: &Worker| worker.in_hand.is_empty();
         if self.queues.len(class) > 0 || !self.workers.get(number).is_some_and(idle) {
-            return;
+            return Fed::Yes;
         }
         // Idle, and nothing queued: a busy peer may have tests behind a long one.
         let peer = self
@@ -192,8 +216,9 @@ impl Dispatcher {
                 self.workers.change(peer, |peer| peer.asked = true);
                 actions.push(Action::GiveBack(peer));
             }
-            None => self.finish(number, actions),
+            None => return Fed::Dry,
         }
+        Fed::Yes
     }
 
     fn hand(&mut self, number: WorkerNumber, test: TestIndex, actions: &mut Vec<Action>) {
@@ -247,50 +272,14 @@ impl Dispatcher {
         self.queues.work() / u32::try_from(workers).unwrap_or(u32::MAX)
     }
 
-    /// Whether there is a place for a worker of a class.
-    fn admits(&self, class: ClassIndex) -> bool {
-        let holders = self.workers.holders();
-        let taken = self.workers.taken() + self.workers.need(class);
-        holders < self.policy.slots && (holders == 0 || self.room.holds(taken))
-    }
-
-    /// A worker for a free place, if there is work for one.
-    fn start(&mut self) -> Option<Action> {
-        if self.policy.dial_in || self.workers.holders() >= self.policy.slots {
-            return None;
-        }
-        let suspect = self.suspects.front().copied();
-        let suspect = suspect.filter(|test| self.admits(self.queues.class_of(*test)));
-        let (class, alone) = if let Some(test) = suspect {
-            self.suspects.pop_front();
-            (self.queues.class_of(test), Some(test))
-        } else {
-            let heads = (0..self.queues.classes())
-                .filter(|class| self.admits(*class))
-                .filter_map(|class| {
-                    let coming = self.workers.coming(class);
-                    Some((self.queues.head(class, coming)?, class))
-                });
-            // Of equals the first.
-            let (_, class) = heads.rev().max_by_key(|(head, _)| *head)?;
-            let alone = if self.policy.fresh {
-                self.queues.pop(class)
-            } else {
-                None
-            };
-            (class, alone)
-        };
-        self.last_worker += 1;
-        self.workers
-            .insert(self.last_worker, Worker::new(class, alone));
-        Some(Action::Start(self.last_worker, class))
-    }
-
     /// A worker said hello, so long after it was to be started.
     pub fn on_ready(&mut self, number: WorkerNumber, took: Duration) {
         self.failed_starts = 0;
         self.start_takes = self.start_takes.max(took);
-        self.workers.change(number, |worker| worker.ready = true);
+        self.workers.change(number, |worker| {
+            worker.ready = true;
+            worker.was = None;
+        });
     }
 
     /// A worker reported this number. Returns the test; `None` for a number that it does not have

@@ -20,6 +20,7 @@ fn work(class_of: Vec<ClassIndex>) -> Work {
         class_of,
         expected: Vec::new(),
         needs: vec![Room::default(); classes],
+        shapes: Vec::new(),
         room: Room::UNLIMITED,
     }
 }
@@ -89,6 +90,7 @@ impl World {
                 }
                 Action::Conclude(test, outcome, _) => self.finals[test].push(outcome),
                 Action::Retry(..) | Action::Assign(..) => {}
+                Action::Resize(..) => unreachable!("no class has a shape"),
             }
         }
         self.most_workers = self.most_workers.max(
@@ -391,4 +393,64 @@ fn a_worker_that_is_refused_gets_no_test() {
         let last = world.finals.last().expect("there are tests");
         assert_eq!(last, &[Outcome::NotRun(NotRunCause::NoWorker)]);
     }
+}
+
+/// Two tests of each of two classes, whose containers differ in size alone, and one place.
+fn two_sizes(fresh: bool) -> Dispatcher {
+    let policy = Policy { fresh, ..policy(1) };
+    let work = Work {
+        shapes: vec![0, 0],
+        ..work(vec![0, 0, 1, 1])
+    };
+    let mut dispatcher = Dispatcher::new(policy, work);
+    assert_eq!(dispatcher.next_actions(), [Action::Start(1, 0)]);
+    dispatcher.on_ready(1, Duration::ZERO);
+    dispatcher
+}
+
+#[test]
+fn an_idle_worker_is_resized_for_the_class_that_has_tests() {
+    let mut dispatcher = two_sizes(false);
+    for (test, seq) in [(0, 1), (1, 2)] {
+        assert_eq!(dispatcher.next_actions(), [Action::Send(1, test, seq)]);
+        assert!(dispatcher.on_report(1, seq, Duration::ZERO).is_some());
+    }
+    assert_eq!(dispatcher.next_actions(), [Action::Resize(1, 2, 1)]);
+    assert_eq!(dispatcher.next_actions(), [], "it has no limits yet");
+    dispatcher.on_ready(2, Duration::ZERO);
+    // The numbers of its tests go on: it is the same supervisor.
+    assert_eq!(dispatcher.next_actions(), [Action::Send(2, 2, 3)]);
+    assert_eq!(dispatcher.on_report(1, 3, Duration::ZERO), None);
+    assert_eq!(dispatcher.on_report(2, 3, Duration::ZERO), Some(2));
+}
+
+#[test]
+fn a_worker_that_did_not_get_its_limits_is_replaced_and_none_is_resized_again() {
+    let mut dispatcher = two_sizes(false);
+    for seq in [1, 2] {
+        dispatcher.next_actions();
+        dispatcher.on_report(1, seq, Duration::ZERO);
+    }
+    assert_eq!(dispatcher.next_actions(), [Action::Resize(1, 2, 1)]);
+    assert_eq!(dispatcher.on_not_resized(2), [Action::Finish(1)]);
+    assert_eq!(dispatcher.on_not_resized(2), [], "it came twice");
+    assert_eq!(dispatcher.next_actions(), [Action::Start(3, 1)]);
+    assert_eq!(dispatcher.on_gone(1, None, true), []);
+    dispatcher.on_ready(3, Duration::ZERO);
+    assert_eq!(dispatcher.next_actions(), [Action::Send(3, 2, 1)]);
+    dispatcher.on_report(3, 1, Duration::ZERO);
+    assert!(dispatcher.again(0), "its class has a test again");
+    assert_eq!(dispatcher.next_actions(), [Action::Send(3, 3, 2)]);
+    dispatcher.on_report(3, 2, Duration::ZERO);
+    let replaced = [Action::Finish(3), Action::Start(4, 0)];
+    assert_eq!(dispatcher.next_actions(), replaced);
+}
+
+#[test]
+fn a_run_with_fresh_workers_resizes_none() {
+    let mut dispatcher = two_sizes(true);
+    let alone = [Action::Send(1, 0, 1), Action::Finish(1)];
+    assert_eq!(dispatcher.next_actions(), alone);
+    dispatcher.on_report(1, 1, Duration::ZERO);
+    assert_eq!(dispatcher.next_actions(), [Action::Start(2, 0)]);
 }

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use nix::sys::socket::{MsgFlags, send};
 
 use super::connection::listen_to;
-use super::dispatch::{ClassIndex, WorkerNumber};
-use super::limits::wider;
+use super::dispatch::{ClassIndex, Fit, WorkerNumber};
+use super::limits::{narrower, wider};
 use super::machine::{Machine, no_thread};
 use super::request::RunError;
 use crate::engine::{Container, Ending, EngineError, Pipes};
@@ -25,6 +25,20 @@ const LONELY: Duration = Duration::from_secs(60);
 const COMPOSES_OWN: Duration = Duration::from_secs(10);
 /// How long a worker with nothing in hand may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(5);
+
+/// How long the tests of a class wait for a worker of its own size, once a smaller one is there.
+const BETTER: Duration = Duration::from_secs(3);
+/// How long nobody is there before it is said who is not taken.
+const SAY: Duration = Duration::from_secs(5);
+
+/// What is known of a worker that dialled in.
+#[derive(Clone, Debug, Default)]
+pub struct GuestFacts {
+    /// What it said of itself; nothing before its hello.
+    pub attestation: Attestation,
+    /// What it fits where nobody fits better, and when that is to be known.
+    widen: Option<(Instant, Vec<Fit>)>,
+}
 
 /// A worker that dialled in, in a container's place.
 struct Guest(UnixStream);
@@ -78,7 +92,7 @@ impl Machine<'_, '_> {
         };
         let (scope, inbox) = (self.scope, self.inbox.clone());
         let worker = self.expect(number, 0);
-        worker.guest = Some(Attestation::default());
+        worker.guest = Some(GuestFacts::default());
         worker.container = Some(Box::new(Guest(held)));
         worker.stdin.open(Box::new(ToGuest(stream)));
         if let Err(error) = listen_to(scope, Box::new(output), number, inbox) {
@@ -89,39 +103,51 @@ impl Machine<'_, '_> {
     /// A worker that dialled in said hello.
     pub fn welcome(&mut self, number: WorkerNumber, hello: Hello) {
         let isolates = self.engine.capabilities().isolates;
-        let obstacles: Vec<Vec<String>> = self
-            .request
-            .classes
-            .iter()
-            .map(|class| match &hello.image {
+        let mut fits = Vec::new();
+        for class in &self.request.classes {
+            let obstacles = match &hello.image {
                 _ if !isolates => Vec::new(),
                 Some(image) if *image != class.image => {
                     vec![format!("its image is {}", escape(image.as_bytes()))]
                 }
                 _ => wider(&class.given, &hello.attestation),
-            })
-            .collect();
-        let serves: Vec<bool> = obstacles.iter().map(Vec::is_empty).collect();
-        for (class, obstacles) in self.request.classes.iter().zip(obstacles) {
+            };
+            fits.push(match obstacles.is_empty() {
+                false => Fit::No,
+                true if narrower(&class.given, &hello.attestation).is_empty() => Fit::Good,
+                true if isolates => Fit::Tight,
+                true => Fit::Good,
+            });
             if !obstacles.is_empty() {
-                self.say_once(format!(
-                    "workers such as {number} take no test of profile {} in image {}: {}",
-                    escape(class.profile.as_bytes()),
-                    escape(class.image.as_bytes()),
-                    obstacles.join(", ")
+                self.apart.insert((
+                    class.profile.clone(),
+                    class.image.clone(),
+                    obstacles.join(", "),
                 ));
             }
         }
-        let class = serves.iter().position(|serves| *serves);
+        let class = fits.iter().position(|fit| *fit != Fit::No);
         let limits = match class {
             Some(class) => self.measure(number, class, &hello.attestation),
             None => Vec::new(),
         };
         self.tell_of_start(number, hello.attestation.clone(), limits);
+        let mut at_first = fits.clone();
         if let Some(worker) = self.workers.get_mut(&number) {
-            worker.guest = Some(hello.attestation);
+            worker.guest = Some(GuestFacts {
+                attestation: hello.attestation,
+                widen: fits
+                    .contains(&Fit::Tight)
+                    .then(|| (Instant::now() + BETTER, fits)),
+            });
         }
-        self.dispatcher.on_joined(number, serves);
+        for fit in &mut at_first {
+            *fit = match fit {
+                Fit::Good => Fit::Good,
+                Fit::Tight | Fit::No => Fit::No,
+            };
+        }
+        self.dispatcher.on_joined(number, at_first);
     }
 
     fn say_once(&mut self, message: String) {
@@ -136,9 +162,19 @@ impl Machine<'_, '_> {
 
     /// A worker that dialled in runs tests of this class from now on.
     pub fn assign(&mut self, number: WorkerNumber, class: ClassIndex) {
-        let found = self.workers.get(&number).and_then(|own| own.guest.clone());
-        if let Some(found) = found {
-            self.measure(number, class, &found);
+        let guest = self.workers.get(&number).and_then(|own| own.guest.as_ref());
+        let Some(found) = guest.map(|guest| guest.attestation.clone()) else {
+            return;
+        };
+        self.measure(number, class, &found);
+        let class = &self.request.classes[class];
+        let narrower = narrower(&class.given, &found);
+        if self.engine.capabilities().isolates && !narrower.is_empty() {
+            self.say_once(format!(
+                "tests of profile {} run under less than it gives them, for want of a worker of its size: {}",
+                escape(class.profile.as_bytes()),
+                narrower.join(", ")
+            ));
         }
     }
 
@@ -156,11 +192,28 @@ impl Machine<'_, '_> {
 
     /// Looks whether somebody is there who may run what is left.
     pub fn keep_time_of_guests(&mut self, now: Instant) {
+        let guests = self.workers.iter_mut();
+        for (number, guest) in
+            guests.filter_map(|(number, own)| Some((number, own.guest.as_mut()?)))
+        {
+            if let Some((_, fits)) = guest.widen.take_if(|(at, _)| now >= *at) {
+                self.dispatcher.on_other_fits(*number, fits);
+            }
+        }
         if !self.dispatcher.waits_for_guests() {
             self.waited_since = None;
             return;
         }
         let since = *self.waited_since.get_or_insert(now);
+        if now >= since + SAY && !self.apart.is_empty() {
+            for (profile, image, obstacles) in std::mem::take(&mut self.apart) {
+                self.say_once(format!(
+                    "the workers that are there take no test of profile {} in image {}: {obstacles}",
+                    escape(profile.as_bytes()),
+                    escape(image.as_bytes()),
+                ));
+            }
+        }
         if now < since + LONELY || self.refused.is_some() {
             return;
         }

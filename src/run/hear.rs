@@ -32,6 +32,7 @@ impl Machine<'_, '_> {
                 }
             }
             FromWorker::TakePeak { seq } => self.take_peak(number, seq),
+            FromWorker::Attested(found) => self.on_attested(number, *found),
             FromWorker::Report(report) => self.on_report(number, *report),
             FromWorker::Goodbye(_) => {
                 if let Some(worker) = self.workers.get_mut(&number) {
@@ -83,7 +84,7 @@ impl Machine<'_, '_> {
             return limits;
         };
         worker.class = class_index;
-        worker.in_force = InForce::of(&class.given, found);
+        worker.found = found.clone();
         worker.limit_failures = 0;
         let fitness =
             Rules::of(&self.request.head).fitness(&limits, self.held.contains(&class_index));
@@ -159,16 +160,18 @@ impl Machine<'_, '_> {
                 message: format!("worker {number} is replaced: after {test}, {problem}"),
             }));
         }
+        // Of the test's profile, which may share its workers with others.
+        let class = &self.request.classes[self.request.class_of[index]];
         let ran = Ran {
             test: &self.request.head.tests[index],
             attempt: *attempt,
-            class: &self.request.classes[worker.class],
+            class,
             worker: Some(number),
             sequence: Some(worker.sequence),
         };
         let judgement = judge(
             &report,
-            &worker.in_force,
+            &InForce::of(&class.given, &worker.found),
             worker.limit_failures,
             &self.request.responses,
         );

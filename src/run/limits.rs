@@ -5,6 +5,9 @@ use crate::event::{LimitCheck, LimitState};
 use crate::model::{Limits, Network, format_bytes};
 use crate::protocol::Attestation;
 
+/// What can be changed of a running container.
+const SIZES: [&str; 4] = ["memory", "swap", "cpus", "pids"];
+
 /// `limits` as far as a machine with so many processors and so much memory can give them, and a
 /// line for each limit that it cannot. An engine refuses more processors than there are.
 pub fn clamp(limits: &Limits, cpus: usize, memory_bytes: u64) -> (Limits, Vec<String>) {
@@ -40,7 +43,7 @@ pub fn check_limits(
     let yes = |holds: bool| if holds { Enforced } else { Unenforced };
     let number = |asked: f64, given: f64, found: Option<f64>| match found {
         // The kernel rounds memory to pages and a quota to microseconds.
-        Some(found) if found <= given * 1.01 && found < asked * 0.99 => Clamped,
+        Some(found) if found <= asked * 1.01 && found <= given * 1.01 && given < asked => Clamped,
         Some(found) if found <= given * 1.01 => Enforced,
         _ => Unenforced,
     };
@@ -181,6 +184,33 @@ pub fn wider(given: &Limits, found: &Attestation) -> Vec<String> {
     wider
 }
 
+/// What of a class's limits that decide about a test a worker has less of, each in words. Fewer
+/// processors make a test slower, and no more.
+pub fn narrower(given: &Limits, found: &Attestation) -> Vec<String> {
+    let mut narrower = Vec::new();
+    if let Some(bytes) = found.memory_bytes
+        && (bytes as f64) < given.memory_bytes as f64 * 0.99
+    {
+        let (bytes, given) = (format_bytes(bytes), format_bytes(given.memory_bytes));
+        narrower.push(format!("memory {bytes} of {given}"));
+    }
+    if let Some(pids) = found.pids
+        && pids < given.pids
+    {
+        narrower.push(format!("pids {pids} of {}", given.pids));
+    }
+    narrower
+}
+
+/// Whether all that can be changed of a running container is what was asked for, as far as the
+/// machine has it.
+pub fn sizes_hold(limits: &[LimitCheck]) -> bool {
+    limits
+        .iter()
+        .filter(|check| SIZES.contains(&check.limit))
+        .all(|check| check.state != LimitState::Unenforced)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -220,6 +250,15 @@ mod tests {
             ["memory 512 MiB of 128 MiB", "cpus 2 of 1", "pids 128 of 64"]
         );
         assert_eq!(wider(fast, &Attestation::default()), [""; 0]);
+        let slower = Attestation {
+            cpus: Some(1.0),
+            ..attested(standard)
+        };
+        assert_eq!(narrower(standard, &slower), [""; 0]);
+        assert_eq!(
+            narrower(standard, &attested(fast)),
+            ["memory 128 MiB of 512 MiB", "pids 64 of 128"]
+        );
     }
 
     #[test]

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use super::attempt::Outputs;
 use super::connection::{END_PATIENCE, Mailbox, connect};
 use super::dispatch::{Action, ClassIndex, Dispatcher, TestIndex, Work, WorkerNumber};
-use super::judge::InForce;
+use super::guests::GuestFacts;
 use super::request::{BATCH, Inbox, Message, Request, RunError};
+use super::resize::{Resizing, containers, shapes};
 use crate::engine::{Container, Ending, Engine, EngineError, PeakCounter};
 use crate::event::{Event, Notice, RunFinished, Severity, Sink, SinkError};
 use crate::model::{Outcome, Room};
@@ -38,6 +39,7 @@ pub fn run(
             inbox: inbox.sender(),
             dispatcher: Dispatcher::new(request.policy, work(request)),
             workers: BTreeMap::new(),
+            renamed: BTreeMap::new(),
             ending: 0,
             attempts: BTreeMap::new(),
             again: BTreeMap::new(),
@@ -52,6 +54,7 @@ pub fn run(
             refused: None,
             looked: Instant::now(),
             guest_lost: None,
+            apart: BTreeSet::new(),
             told: BTreeSet::new(),
             waited_since: None,
         };
@@ -84,16 +87,18 @@ pub struct Connection {
     pub start_us: u64,
     pub stdin: Mailbox,
     pub container: Option<Box<dyn Container>>,
-    /// It dialled in; with what it said of itself, once it has.
-    pub guest: Option<Attestation>,
+    /// It dialled in.
+    pub guest: Option<GuestFacts>,
     /// The kernel's counter of its memory peak, where we may have a hold on it.
     pub peak: Option<PeakCounter>,
     pub hello: bool,
+    /// Its limits are being changed.
+    pub resizing: Option<Resizing>,
     pub goodbye: bool,
     /// Limits that count against each of its tests.
     pub limit_failures: usize,
-    /// What its tests are measured against.
-    pub in_force: InForce,
+    /// What it read back from inside.
+    pub found: Attestation,
     /// We gave it up.
     pub given_up: Option<String>,
     pub problem: Option<String>,
@@ -112,6 +117,8 @@ pub struct Machine<'scope, 'env> {
     pub inbox: SyncSender<Message>,
     pub dispatcher: Dispatcher,
     pub workers: BTreeMap<WorkerNumber, Connection>,
+    /// Numbers that workers had, and the next that each got.
+    pub renamed: BTreeMap<WorkerNumber, WorkerNumber>,
     /// Containers of workers that said goodbye and are not gone yet.
     pub ending: usize,
     pub attempts: BTreeMap<TestIndex, u32>,
@@ -134,6 +141,8 @@ pub struct Machine<'scope, 'env> {
     pub looked: Instant,
     /// When a worker that dialled in was last lost.
     pub guest_lost: Option<Instant>,
+    /// Profile and image that a worker which dialled in does not serve, and why.
+    pub apart: BTreeSet<(String, String, String)>,
     /// What was said and is not said again.
     pub told: BTreeSet<String>,
     /// Since when no worker is there that may run what is left.
@@ -142,8 +151,11 @@ pub struct Machine<'scope, 'env> {
 
 fn work(request: &Request) -> Work {
     let needs = request.classes.iter().map(|class| Room::of(&class.given));
+    // Tests whose workers are the same share them, whatever their profiles are called.
+    let same = containers(&request.classes);
     Work {
-        class_of: request.class_of.clone(),
+        class_of: request.class_of.iter().map(|class| same[*class]).collect(),
+        shapes: shapes(&request.classes),
         expected: request.expected.clone(),
         needs: needs.collect(),
         room: request.room,
@@ -263,6 +275,7 @@ impl Machine<'_, '_> {
         for action in actions {
             match action {
                 Action::Start(number, class) => self.start(number, class),
+                Action::Resize(from, number, class) => self.resize(from, number, class),
                 Action::Assign(number, class) => self.assign(number, class),
                 Action::Send(number, test, seq) => self.send(number, test, seq),
                 Action::GiveBack(number) => self.tell(number, &ToWorker::GiveBack),
@@ -306,7 +319,6 @@ impl Machine<'_, '_> {
     /// A worker of this class is to say hello.
     pub fn expect(&mut self, number: WorkerNumber, class: ClassIndex) -> &mut Connection {
         let now = Instant::now();
-        let in_force = InForce::of(&self.request.classes[class].given, &Attestation::default());
         self.workers.entry(number).or_insert(Connection {
             class,
             since: now,
@@ -316,9 +328,10 @@ impl Machine<'_, '_> {
             guest: None,
             peak: None,
             hello: false,
+            resizing: None,
             goodbye: false,
             limit_failures: 0,
-            in_force,
+            found: Attestation::default(),
             given_up: None,
             problem: None,
             outputs: Outputs::default(),
@@ -406,9 +419,15 @@ impl Machine<'_, '_> {
                     }
                 }
             }
-            Message::Said(number, said) => self.hear(number, said),
-            Message::Silent(number, problem) => self.on_silent(number, problem),
-            Message::Gone(number, ending, words) => self.on_gone(number, ending, &words),
+            Message::Resized(number, Ok(())) => self.on_resized(number),
+            Message::Resized(number, Err(_)) => self.not_resized(number),
+            Message::Said(number, said) => self.hear(self.number_now(number), said),
+            Message::Silent(number, problem) => {
+                self.on_silent(self.number_now(number), problem);
+            }
+            Message::Gone(number, ending, words) => {
+                self.on_gone(self.number_now(number), ending, &words);
+            }
         }
     }
 

@@ -17,6 +17,7 @@ mod machine;
 mod peak;
 mod replicas;
 mod request;
+mod resize;
 mod rules;
 mod services;
 mod spec;

@@ -103,7 +103,7 @@ fn service(
     Ok(Service {
         comment: String::new(),
         name: name.into(),
-        seccomp: seccomp.to_string_lossy().into_owned(),
+        seccomp: Some(seccomp.to_string_lossy().into_owned()),
         spec: Docker::with_mounts_below(spec),
         variables: None,
         build: None,

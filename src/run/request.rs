@@ -104,6 +104,8 @@ pub enum Message {
     Signal(i32),
     /// A container runs; messages follow.
     Started(WorkerNumber, Box<dyn Container>, Box<dyn Write + Send>),
+    /// The engine has changed a container's limits, or could not.
+    Resized(WorkerNumber, Result<(), EngineError>),
     /// A worker dialled in, and knew the token.
     Dialled(UnixStream),
     /// A worker's message.

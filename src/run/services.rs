@@ -23,12 +23,12 @@ const RUN: &str = "test-run";
 const REPLICAS: &str = "test-parallel";
 
 const COMMENT: &str = "\
-The two images as services, hardened as docker-test hardens its workers. `docker-test compose` wrote this file:
-change what that writes, or set variables, or add a second file with -f.
+The two images as services, hardened as docker-test hardens its workers. `docker-test compose --print`
+wrote this file: change what that writes, or set variables, or add a second file with -f.
 
   cargo build --release
   docker compose -f docker-compose.test.yml build test-parallel
-  docker compose -f docker-compose.test.yml up --scale test-parallel=3 --exit-code-from test-run
+  docker compose -f docker-compose.test.yml up --scale test-parallel=3 --attach test-run --exit-code-from test-run
   docker compose -f docker-compose.test.yml run --rm test-isolation test test/some_test.sh
 
 For compose v2 and v1 (docker-compose 1.29, from this folder). The project is this folder, or PROJECT. docker
@@ -188,7 +188,7 @@ fn service(name: &str, recipe: Recipe, limits: &Limits) -> Result<Service, Build
         name: name.into(),
         spec,
         variables: Some(name.replace('-', "_").to_ascii_uppercase()),
-        seccomp: format!("docker/seccomp/{}.json", recipe.as_str()),
+        seccomp: None,
         labels: false,
         build: Some(Build {
             dockerfile: format!("docker/Dockerfile.test-{}", recipe.as_str()),
@@ -248,7 +248,7 @@ mod tests {
         let rendered = compose_file().unwrap();
         assert!(
             checked_in == rendered,
-            "docker-compose.test.yml is another one: cargo run -- compose > docker-compose.test.yml"
+            "docker-compose.test.yml is another one: cargo run -- compose --print > docker-compose.test.yml"
         );
     }
 }

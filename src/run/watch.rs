@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::connection::await_end;
 use super::dispatch::WorkerNumber;
 use super::machine::{Machine, no_thread};
+use super::resize::{Resizing, later};
 use crate::engine::{Ending, EngineError};
 use crate::event::{Event, Notice, Progress, Severity, WorkerEnded};
 use crate::model::LostCause;
@@ -61,7 +62,7 @@ impl Machine<'_, '_> {
                 self.tell_of_loss(number, problem, started);
             }
             self.events.push(Event::WorkerEnded(WorkerEnded {
-                worker: number,
+                worker: worker.resizing.map_or(number, Resizing::known_as),
                 tests,
                 problem,
             }));
@@ -143,6 +144,7 @@ impl Machine<'_, '_> {
             for worker in self.workers.values_mut() {
                 worker.since += gap;
                 worker.front_since += gap;
+                later(&mut worker.resizing, gap);
                 worker.kill_at = worker.kill_at.map(|at| at + gap);
             }
             self.waited_since = self.waited_since.map(|at| at + gap);
@@ -167,9 +169,13 @@ impl Machine<'_, '_> {
                     *number,
                     format!("it did not say hello in {} s", HELLO_PATIENCE.as_secs()),
                 ));
-            } else if self.dispatcher.running(*number).is_some() {
-                let limit =
-                    self.request.classes[worker.class].given.wall + self.request.grace + SILENCE;
+            } else if let Some(resizing) = worker.resizing {
+                if now >= resizing.since + HELLO_PATIENCE {
+                    silent.push((*number, "it does not say its new limits".to_owned()));
+                }
+            } else if let Some((_, test)) = self.dispatcher.running(*number) {
+                let class = &self.request.classes[self.request.class_of[test]];
+                let limit = class.given.wall + self.request.grace + SILENCE;
                 if now >= worker.front_since + limit {
                     silent.push((*number, "it does not answer".to_owned()));
                 }

@@ -17,7 +17,7 @@ use crate::protocol::dial::{LONGEST_TOKEN, token_file};
 const AGAIN: Duration = Duration::from_millis(100);
 
 /// How long a worker for one run dials before it gives up.
-const ONCE: Duration = Duration::from_secs(60);
+const ONCE: Duration = Duration::from_secs(10);
 
 /// Where a worker dials in, and as what.
 #[derive(Clone, Debug)]
@@ -55,9 +55,10 @@ pub fn dial_in(dial: &Dial, place: &Place) -> Result<(), String> {
         let closed = supervisor.keeps_secret(&token);
         let hello = hello(attest::attest(&place, Some(closed)), dial.image.clone());
         let mut link = Link::new(input, output)?;
-        match converse(&mut supervisor, &mut link, hello)? {
+        match converse(&mut supervisor, &mut link, &place, hello)? {
             End::Finished if dial.once => break,
             End::Finished => {}
+            End::Gone(0) if dial.once => break,
             // The run did not want us.
             End::Gone(0) => supervisor.pause(AGAIN)?,
             End::Gone(_) => {

@@ -24,6 +24,8 @@ const GATHER_BYTES: usize = 64 << 10;
 pub enum Next {
     /// Run this.
     Job(Box<Job>),
+    /// Read the limits back again.
+    Attest,
     /// Say goodbye.
     Finished,
     /// The launcher is gone.
@@ -49,6 +51,7 @@ pub struct Link {
     jobs: VecDeque<Box<Job>>,
     released: Vec<u64>,
     taken: Option<(u64, Taken)>,
+    attest: bool,
     finish: bool,
     halt: Option<Halt>,
     unsent: Vec<u8>,
@@ -78,6 +81,7 @@ impl Link {
             jobs: VecDeque::new(),
             released: Vec::new(),
             taken: None,
+            attest: false,
             finish: false,
             halt: None,
             unsent: Vec::new(),
@@ -151,6 +155,7 @@ impl Link {
                 ToWorker::Peak { seq, bytes, from } => {
                     self.taken = Some((seq, Taken { bytes, from }));
                 }
+                ToWorker::Attest => self.attest = true,
                 ToWorker::Finish => self.finish = true,
                 ToWorker::GiveBack => {
                     let seqs = self.jobs.drain(..).map(|job| job.seq).collect();
@@ -191,6 +196,7 @@ impl Link {
         match self.halt {
             Some(Halt::Gone) => Some(Next::Gone),
             Some(_) => Some(Next::Finished),
+            None if std::mem::take(&mut self.attest) => Some(Next::Attest),
             None => match self.jobs.pop_front() {
                 Some(job) => Some(Next::Job(job)),
                 None => self.finish.then_some(Next::Finished),
@@ -341,5 +347,16 @@ mod tests {
             from: Some(5),
         };
         assert_eq!(link.taken(7), Some(taken));
+    }
+
+    #[test]
+    fn limits_are_read_again_once_and_before_what_follows() {
+        use std::io::Write;
+        let (mut link, mut launcher, _from_worker) = link();
+        let lines = "{\"type\":\"attest\"}\n{\"type\":\"finish\"}\n";
+        launcher.write_all(lines.as_bytes()).unwrap();
+        link.receive().unwrap();
+        assert!(matches!(link.next(), Some(Next::Attest)));
+        assert!(matches!(link.next(), Some(Next::Finished)));
     }
 }

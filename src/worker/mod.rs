@@ -84,7 +84,7 @@ pub fn serve(input: OwnedFd, output: OwnedFd, place: &Place) -> Result<(), Strin
     let mut link = Link::new(input, output)?;
     let mut supervisor = Supervisor::new(place)?;
     let hello = hello(attest::attest(place, None), None);
-    if let End::Gone(_) = converse(&mut supervisor, &mut link, hello)? {
+    if let End::Gone(_) = converse(&mut supervisor, &mut link, place, hello)? {
         supervisor.abandon();
     }
     Ok(())
@@ -103,6 +103,7 @@ fn hello(attestation: Attestation, image: Option<String>) -> FromWorker {
 fn converse(
     supervisor: &mut Supervisor,
     link: &mut Link,
+    place: &Place,
     hello: FromWorker,
 ) -> Result<End, String> {
     link.send(&hello);
@@ -118,6 +119,10 @@ fn converse(
                     break End::Unclean;
                 }
                 link.flush_if_due()?;
+            }
+            Next::Attest => {
+                supervisor.forget_counts();
+                link.send(&FromWorker::Attested(Box::new(attest::attest(place, None))));
             }
             Next::Finished => break End::Finished,
             Next::Gone => return Ok(End::Gone(tests)),

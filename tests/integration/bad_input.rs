@@ -72,7 +72,7 @@ fn unknown_words() {
         (
             &["frobnicate"],
             "unrecognized subcommand 'frobnicate'\nhint: known are build, run, run-full, report, \
-             list, show, compare, fit, plan, merge, shell, top, history, export, db, doctor, clean, image, compose, completions, man, test"
+             list, show, compare, fit, plan, merge, ci, shell, top, history, export, db, doctor, clean, image, compose, completions, man, test"
                 .into(),
         ),
         (&["--memroy"], format!("unexpected argument '--memroy' found\n{HELP}")),

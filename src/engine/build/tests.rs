@@ -324,12 +324,3 @@ fn a_program_that_is_gone_is_named() {
     let text = result.unwrap_err().to_string();
     assert!(text.contains("/no/program: No such file"), "{text}");
 }
-
-#[test]
-fn the_compose_file_names_the_same_images() {
-    let compose = include_str!("../../../docker-compose.test.yml");
-    for recipe in [Recipe::Isolation, Recipe::Full] {
-        let line = format!("image: {}\n", recipe.reference(None).unwrap());
-        assert!(compose.contains(&line), "{line}");
-    }
-}

@@ -164,6 +164,31 @@ pub fn run(
     Ok(arguments.0)
 }
 
+/// The arguments after the program that give a running container of this name the limits of `to`
+/// instead of those of `from`: only what differs, since podman before 4.4 cannot change all of it.
+///
+/// # Errors
+/// A value cannot be given to docker as it is.
+pub fn resize(
+    container: &str,
+    from: &ContainerSpec,
+    to: &ContainerSpec,
+) -> Result<Vec<OsString>, EngineError> {
+    let mut arguments = Arguments(vec!["update".into()]);
+    if from.memory_bytes != to.memory_bytes {
+        arguments.option("--memory", to.memory_bytes.to_string());
+        arguments.option("--memory-swap", to.memory_bytes.to_string());
+    }
+    if from.cpus.total_cmp(&to.cpus).is_ne() {
+        arguments.option("--cpus", cpus(to.cpus)?);
+    }
+    if from.pids != to.pids {
+        arguments.option("--pids-limit", to.pids.to_string());
+    }
+    arguments.0.push(name("container name", container)?.into());
+    Ok(arguments.0)
+}
+
 /// The arguments after the program that make the network of this owner's run: nobody is to be
 /// reached through it, neither the host nor a neighbour.
 ///

@@ -1,6 +1,5 @@
 //! Containers' specs as the services of a compose file: the third rendering beside the two command
-//! lines, from the same data. Pure. What it writes is read alike by compose v1 (1.29) and v2, and by
-//! podman-compose.
+//! lines, from the same data. Pure. What it writes is read alike by compose v1 (1.29) and v2.
 //!
 //! Whatever a compose version reads in its own way is written so that all read the same: no anchors,
 //! a plain number where v1 takes no variable, a quoted string with `$` doubled where text could be
@@ -11,7 +10,7 @@ mod yaml;
 use std::time::Duration;
 
 use self::yaml::{Block, Text};
-use super::super::{ContainerSpec, EngineError, Hardening, Tmpfs};
+use super::super::{ContainerSpec, EngineError, Hardening, SeccompProfile, Tmpfs};
 use super::argv;
 use super::flavour::Flavour;
 use crate::model::Network;
@@ -47,8 +46,9 @@ pub struct Service {
     pub variables: Option<String>,
     /// How its image is made; absent where it is there.
     pub build: Option<Build>,
-    /// The file with its list of system calls: absolute, or from the compose file's folder.
-    pub seccomp: String,
+    /// The file with its list of system calls; without, it is the repository's own, from the compose
+    /// file's folder.
+    pub seccomp: Option<String>,
     /// Its containers carry the labels of the spec's owner.
     pub labels: bool,
     /// The compose profiles without which it is not started; none: it always is.
@@ -252,7 +252,7 @@ impl Service {
     fn hardening(&self, block: &mut Block) -> Result<(), EngineError> {
         let Hardening {
             user: (user, group),
-            seccomp: _, // the caller knows its file
+            seccomp,
             network,
             read_only_root,
             drop_capabilities,
@@ -294,7 +294,11 @@ impl Service {
         if *no_new_privileges {
             options.push(Text::literal("no-new-privileges:true").into_yaml());
         }
-        let file = format!("seccomp:{}", self.seccomp);
+        let own = match seccomp {
+            SeccompProfile::Isolation => "docker/seccomp/isolation.json",
+            SeccompProfile::Full => "docker/seccomp/full.json",
+        };
+        let file = format!("seccomp:{}", self.seccomp.as_deref().unwrap_or(own));
         options.push(Text::literal(&file).into_yaml());
         block.list("security_opt", &options);
         if *private_ipc {
@@ -339,21 +343,11 @@ impl Service {
         for place in &spec.tmpfs {
             let size = self.variable("TMPFS", size(place.size_bytes))?;
             let owner = Flavour::Docker.tmpfs_owner(place, spec.hardening.user);
-            let owner = match &self.variables {
-                Some(_) => {
-                    let variable = Variable {
-                        name: "TEST_TMPFS_OWNER".into(),
-                        default: owner,
-                    };
-                    variable.text()?
-                }
-                None => Text::literal(&owner),
-            };
             let place = Tmpfs {
                 target: Text::literal(&place.target).as_str().into(),
                 ..place.clone()
             };
-            let line = argv::tmpfs_of(&place, size.as_str(), owner.as_str())?;
+            let line = argv::tmpfs_of(&place, size.as_str(), &owner)?;
             places.push(Text::expression(line).into_yaml());
         }
         block.list("tmpfs", &places);
@@ -435,5 +429,7 @@ fn size(bytes: u64) -> String {
     }
 }
 
+#[cfg(test)]
+mod real_tests;
 #[cfg(test)]
 mod tests;

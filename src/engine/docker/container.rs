@@ -12,10 +12,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use duct::Handle;
 
 use super::super::call::{Tail, failed, kill_group, not_started, one_line, own_group, pipe};
-use super::super::{Container, Ending, EngineError, PeakCounter, Pipes};
+use super::super::{Container, ContainerSpec, Ending, EngineError, PeakCounter, Pipes, Resize};
 use super::ending::{Record, Run, conclude};
 use super::id::IdFile;
-use super::{Docker, diagnose, inspect};
+use super::{Docker, argv, diagnose, inspect};
 
 /// How long a killed container may take to be gone before its command line is ended.
 const AFTER_KILL: Duration = Duration::from_secs(10);
@@ -120,7 +120,11 @@ impl Container for DockerContainer {
         let (stdout, child_stdout) = pipe()?;
         let (stderr, child_stderr) = pipe()?;
         let since = SystemTime::now();
-        let handle = own_group(&self.argv)
+        let mut command = own_group(&self.argv);
+        if let Some(folder) = self.docker.flavour.folder() {
+            command = command.dir(folder);
+        }
+        let handle = command
             .stdin_file(child_stdin)
             .stdout_file(child_stdout)
             .stderr_file(child_stderr)
@@ -209,6 +213,14 @@ impl Container for DockerContainer {
 
     fn peak(&mut self) -> Option<PeakCounter> {
         self.id.take()?.peak()
+    }
+
+    fn resize(&self, from: &ContainerSpec, to: &ContainerSpec) -> Option<Resize> {
+        let arguments = argv::resize(&self.name, from, to);
+        let docker = self.docker.clone();
+        Some(Box::new(move || {
+            docker.run(&docker.call(arguments?)).map(drop)
+        }))
     }
 
     fn last_words(&self) -> String {

@@ -112,6 +112,16 @@ impl Flavour {
         }
     }
 
+    /// The folder in which a container's command line runs, where it must not be the caller's: podman's
+    /// monitor leaves a file `oom` there when the kernel kills a process of the container. In this one
+    /// nobody can.
+    pub fn folder(self) -> Option<&'static str> {
+        match self {
+            Flavour::Docker => None,
+            Flavour::Podman => Some("/proc"),
+        }
+    }
+
     /// How many processes one user may have, where that must be said. Without a word podman as root
     /// asks for a million, which takes a capability that root in a container does not have. What
     /// docker's containers inherit is the same: what holds here.

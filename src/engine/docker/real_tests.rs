@@ -20,10 +20,10 @@ const LONG: Duration = Duration::from_secs(120);
 const BUSYBOX: &str = "/bin/busybox";
 
 /// An engine with an image of this test's own.
-struct Real {
-    docker: Docker,
-    name: String,
-    folder: tempfile::TempDir,
+pub struct Real {
+    pub docker: Docker,
+    pub name: String,
+    pub folder: tempfile::TempDir,
 }
 
 fn limits_nothing(docker: &Docker) -> bool {
@@ -35,7 +35,7 @@ fn limits_nothing(docker: &Docker) -> bool {
 impl Real {
     /// Nothing where there is no engine, or no static busybox to put into an image: said loudly,
     /// and a failure on CI.
-    fn new(docker: Docker) -> Option<Self> {
+    pub fn new(docker: Docker) -> Option<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(1);
         let folder = tempfile::tempdir().unwrap();
         let docker = docker.with_cache_folder(folder.path());

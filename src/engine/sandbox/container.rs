@@ -14,7 +14,7 @@ use nix::unistd::Pid;
 
 use super::super::call::{Tail, kill_group, not_started, one_line, own_group, pipe};
 use super::super::image_store::Hold;
-use super::super::{Container, Ending, EngineError, PeakCounter, Pipes};
+use super::super::{Container, ContainerSpec, Ending, EngineError, PeakCounter, Pipes, Resize};
 use super::cgroup::{self, Guard};
 use super::plan::{Plan, RECORD, Record};
 use super::{MONITOR, diagnose};
@@ -151,6 +151,13 @@ impl Container for SandboxContainer {
         // The file that counts kills lies beside it.
         let oom = PathBuf::from(self.plan.oom_file.as_ref()?.as_os_str());
         Some(PeakCounter::new(move || Some(oom.parent()?.to_path_buf())))
+    }
+
+    fn resize(&self, _from: &ContainerSpec, to: &ContainerSpec) -> Option<Resize> {
+        let cgroups = cgroup::resized(&self.plan.cgroups, to)?;
+        Some(Box::new(move || {
+            cgroup::change(&cgroups).map_err(|obstacle| diagnose::explain(&obstacle))
+        }))
     }
 
     fn last_words(&self) -> String {

@@ -1,5 +1,6 @@
 //! A thousand runs in which everything goes wrong that can: workers that do not start, die, stand
-//! still, answer late, twice, or after they were given up, dial in at any time; tests that fail and are run again; runs
+//! still, answer late, twice, or after they were given up, dial in at any time, do not get their new
+//! limits; tests that fail and are run again; runs
 //! that are interrupted or end at the first failure. Whatever happens, every test has exactly one
 //! last word, no test is in two living workers' hands, and the run ends. A seed gives one run.
 
@@ -15,6 +16,7 @@ const STEPS: u32 = 50_000;
 #[derive(Clone, Debug)]
 enum Said {
     Ready,
+    NotResized,
     Report(u64, TestIndex, bool),
     Returned(Vec<u64>),
     Goodbye,
@@ -24,12 +26,14 @@ enum Said {
 struct Sim {
     class: ClassIndex,
     ready: bool,
+    /// Its number before, while it is being resized.
+    was: Option<WorkerNumber>,
     finish: bool,
     jobs: VecDeque<(u64, TestIndex)>,
     /// On its way.
     said: VecDeque<Said>,
-    /// Of one that dialled in: the classes that it may run.
-    serves: Option<Vec<bool>>,
+    /// Of one that dialled in: how well it fits each class.
+    fits: Option<Vec<Fit>>,
     /// Steps for which it stands still.
     paused: u32,
 }
@@ -66,6 +70,8 @@ struct Counts {
     twice: u32,
     again: u32,
     returned: u32,
+    resized: u32,
+    not_resized: u32,
     joined: u32,
     moved: u32,
 }
@@ -107,6 +113,7 @@ impl Chaos {
                 .map(|_| Duration::from_micros(1 << dice.roll(24)))
                 .collect(),
             needs: (0..classes).map(|_| need(&mut dice)).collect(),
+            shapes: (0..classes).map(|_| dice.roll(2) as usize).collect(),
             room,
         };
         let policy = Policy {
@@ -158,10 +165,24 @@ impl Chaos {
                     assert!(self.sims.insert(number, sim).is_none(), "a new number");
                     self.check_room();
                 }
+                Action::Resize(from, number, class) => {
+                    let mut sim = self.sims.remove(&from).expect("a living worker");
+                    assert!(sim.ready && !sim.finish, "seed {}", self.seed);
+                    assert!(sim.jobs.is_empty(), "seed {}: it is idle", self.seed);
+                    let shapes = &self.work.shapes;
+                    assert_eq!(shapes[sim.class], shapes[class], "seed {}", self.seed);
+                    sim.said.push_back(match self.dice.chance(60) {
+                        true => Said::Ready,
+                        false => Said::NotResized,
+                    });
+                    (sim.class, sim.ready, sim.was) = (class, false, Some(from));
+                    assert!(self.sims.insert(number, sim).is_none(), "a new number");
+                    self.check_room();
+                }
                 Action::Assign(number, class) => {
                     let sim = self.sims.get_mut(&number).expect("a living worker");
                     assert!(sim.jobs.is_empty(), "seed {}", self.seed);
-                    assert!(sim.serves.as_ref().is_some_and(|serves| serves[class]));
+                    assert!(sim.fits.as_ref().is_some_and(|fits| fits[class] != Fit::No));
                     self.counts.moved += u32::from(sim.class != class);
                     sim.class = class;
                 }
@@ -217,7 +238,8 @@ impl Chaos {
         self.counts.lost += 1;
         self.ghosts
             .extend(sim.said.into_iter().map(|said| (number, said)));
-        let actions = self.dispatcher.on_gone(number, Some(cause), sim.ready);
+        let started = sim.ready || sim.was.is_some();
+        let actions = self.dispatcher.on_gone(number, Some(cause), started);
         self.perform(actions);
     }
 
@@ -226,9 +248,21 @@ impl Chaos {
             Said::Ready => {
                 if let Some(sim) = self.sims.get_mut(&number) {
                     sim.ready = true;
+                    self.counts.resized += u32::from(sim.was.take().is_some());
                 }
                 let took = Duration::from_millis(self.dice.roll(400));
                 self.dispatcher.on_ready(number, took);
+            }
+            Said::NotResized => {
+                self.counts.not_resized += 1;
+                if let Some(mut sim) = self.sims.remove(&number)
+                    && let Some(from) = sim.was.take()
+                {
+                    sim.ready = true;
+                    self.sims.insert(from, sim);
+                }
+                let actions = self.dispatcher.on_not_resized(number);
+                self.perform(actions);
             }
             Said::Report(seq, test, passed) => {
                 let took = Duration::from_micros(1 << self.dice.roll(24));
@@ -263,15 +297,22 @@ impl Chaos {
         };
         let all = self.dispatcher.waits_for_guests();
         let classes = self.work.needs.len();
-        let serves: Vec<bool> = (0..classes).map(|_| all || self.dice.chance(70)).collect();
+        let fits: Vec<Fit> = (0..classes)
+            .map(|_| match self.dice.roll(10) {
+                0..6 => Fit::Good,
+                6..8 => Fit::Tight,
+                _ if all => Fit::Good,
+                _ => Fit::No,
+            })
+            .collect();
         self.counts.joined += 1;
         let sim = Sim {
             ready: true,
-            serves: Some(serves.clone()),
+            fits: Some(fits.clone()),
             ..Sim::default()
         };
         self.sims.insert(number, sim);
-        self.dispatcher.on_joined(number, serves);
+        self.dispatcher.on_joined(number, fits);
     }
 
     /// One thing happens.
@@ -378,6 +419,8 @@ fn a_thousand_runs_give_every_test_one_last_word() {
         all.twice += counts.twice;
         all.again += counts.again;
         all.returned += counts.returned;
+        all.resized += counts.resized;
+        all.not_resized += counts.not_resized;
         all.joined += counts.joined;
         all.moved += counts.moved;
     }
@@ -388,6 +431,8 @@ fn a_thousand_runs_give_every_test_one_last_word() {
         ("words that came twice", all.twice),
         ("tests run again", all.again),
         ("tests given back", all.returned),
+        ("workers resized", all.resized),
+        ("workers not resized", all.not_resized),
         ("workers that dialled in", all.joined),
         ("workers that changed their class", all.moved),
     ] {

@@ -5,13 +5,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::worker::Worker;
-use super::{Action, ClassIndex, Dispatcher, TestIndex, WorkerNumber};
+use super::{Action, ClassIndex, Dispatcher, Fed, TestIndex, WorkerNumber};
+
+/// How a guest's limits compare with those of a class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fit {
+    /// They are wider, or it is another image: no test of the class runs there.
+    No,
+    /// They are narrower in what decides about a test: its tests run there where no other guest fits.
+    Tight,
+    /// They are the class's own.
+    Good,
+}
 
 /// The workers that dialled in and said hello.
 #[derive(Debug, Default)]
 pub struct Guests {
-    /// For each class, whether a guest may run its tests.
-    serves: BTreeMap<WorkerNumber, Vec<bool>>,
+    /// For each class, how well a guest fits.
+    fits: BTreeMap<WorkerNumber, Vec<Fit>>,
     /// Those that have no class at the moment.
     pub idle: BTreeSet<WorkerNumber>,
 }
@@ -20,11 +31,18 @@ impl Guests {
     /// Whether a worker may be moved to a class. One that was started for a class may be replaced by
     /// one for any other.
     pub fn may_run(&self, number: WorkerNumber, class: ClassIndex) -> bool {
-        self.serves.get(&number).is_none_or(|serves| serves[class])
+        let Some(fits) = self.fits.get(&number) else {
+            return true;
+        };
+        match fits[class] {
+            Fit::Good => true,
+            Fit::Tight => self.fits.values().all(|other| other[class] != Fit::Good),
+            Fit::No => false,
+        }
     }
 
     pub fn remove(&mut self, number: WorkerNumber) {
-        self.serves.remove(&number);
+        self.fits.remove(&number);
         self.idle.remove(&number);
     }
 
@@ -44,10 +62,17 @@ impl Dispatcher {
         })
     }
 
-    /// A worker that dialled in said hello; for each class, whether it may run its tests.
-    pub fn on_joined(&mut self, number: WorkerNumber, serves: Vec<bool>) {
-        self.guests.serves.insert(number, serves);
+    /// A worker that dialled in said hello; for each class, how well it fits.
+    pub fn on_joined(&mut self, number: WorkerNumber, fits: Vec<Fit>) {
+        self.guests.fits.insert(number, fits);
         self.guests.idle.insert(number);
+    }
+
+    /// A guest fits other classes than was said before.
+    pub fn on_other_fits(&mut self, number: WorkerNumber, fits: Vec<Fit>) {
+        if let Some(known) = self.guests.fits.get_mut(&number) {
+            *known = fits;
+        }
     }
 
     /// How many tests have no last word yet.
@@ -68,7 +93,9 @@ impl Dispatcher {
             worker.ready = true;
             self.workers.insert(number, worker);
             actions.push(Action::Assign(number, class));
-            self.feed(number, actions);
+            if self.feed(number, actions) == Fed::Dry {
+                self.release(number);
+            }
         }
         if self.open == 0 {
             self.dismiss(actions);

@@ -166,6 +166,7 @@ fn one_class(takes: &[u64]) -> Work {
         class_of: vec![0; takes.len()],
         expected: takes.iter().copied().map(Duration::from_micros).collect(),
         needs: vec![Room::default()],
+        shapes: Vec::new(),
         room: Room::UNLIMITED,
     }
 }

@@ -10,6 +10,8 @@ use crate::model::{LostCause, Outcome, Room};
 pub enum Action {
     /// Start a worker for this class.
     Start(WorkerNumber, ClassIndex),
+    /// Give an idle worker the limits of this class; from now on it has the second number.
+    Resize(WorkerNumber, WorkerNumber, ClassIndex),
     /// A worker that dialled in runs tests of this class from now on.
     Assign(WorkerNumber, ClassIndex),
     /// Send it this test under this number.
@@ -50,6 +52,9 @@ pub struct Work {
     pub expected: Vec<Duration>,
     /// What a worker of each class may take of the machine.
     pub needs: Vec<Room>,
+    /// Each class's shape: those of one number have containers that differ in size alone. Empty:
+    /// nothing is resized.
+    pub shapes: Vec<ClassIndex>,
     /// What all workers together may take. One worker may always run.
     pub room: Room,
 }

@@ -15,6 +15,8 @@ pub struct Worker {
     pub class: ClassIndex,
     /// It said hello.
     pub ready: bool,
+    /// Its number before, while it is being resized.
+    pub was: Option<WorkerNumber>,
     /// It was told to finish, or is being ended.
     pub closing: bool,
     /// It takes no further test, of no class.
@@ -34,6 +36,7 @@ impl Worker {
         Worker {
             class,
             ready: false,
+            was: None,
             closing: false,
             leaving: false,
             asked: false,
@@ -42,6 +45,15 @@ impl Worker {
             next_seq: 1,
             tests: 0,
             busy: Duration::ZERO,
+        }
+    }
+
+    /// An idle worker of this number, on its way to another class. The numbers of its tests go on.
+    pub fn resized(class: ClassIndex, from: WorkerNumber, old: &Worker) -> Self {
+        Worker {
+            was: Some(from),
+            next_seq: old.next_seq,
+            ..Worker::new(class, None)
         }
     }
 

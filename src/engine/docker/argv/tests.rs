@@ -350,3 +350,24 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn only_what_differs_is_changed() {
+    let from = spec("dt-1", &["worker"]);
+    let line = |to: &ContainerSpec| {
+        let line = resize("dt-1", &from, to).unwrap();
+        line.join(OsStr::new(" ")).into_string().unwrap()
+    };
+    let mut to = from.clone();
+    to.cpus = 1.25;
+    assert_eq!(line(&to), "update --cpus=1.25 dt-1");
+    to.pids = 12;
+    assert_eq!(line(&to), "update --cpus=1.25 --pids-limit=12 dt-1");
+    to.memory_bytes = 6 << 20;
+    to.cpus = from.cpus;
+    assert_eq!(
+        line(&to),
+        "update --memory=6291456 --memory-swap=6291456 --pids-limit=12 dt-1"
+    );
+    assert!(resize("--force", &from, &to).is_err());
+}

@@ -24,6 +24,36 @@ pub fn oom_kills(file: Option<&ByteText>) -> u64 {
     file.and_then(read).unwrap_or(0)
 }
 
+/// Writes settings of a cgroup.
+fn set<'a>(
+    cgroup: &Cgroup,
+    settings: impl Iterator<Item = &'a (String, String, bool)>,
+) -> Result<(), Obstacle> {
+    for (file, value, may_miss) in settings {
+        let path = Path::new(cgroup.folder.as_os_str()).join(file);
+        match put(&path, value) {
+            Err(_) if *may_miss && !path.exists() => {}
+            done => done.map_err(|error| {
+                Obstacle::new(format!("write {value} to {}/{file}", cgroup.folder), &error)
+            })?,
+        }
+    }
+    Ok(())
+}
+
+/// Gives cgroups that are there these limits instead of theirs.
+///
+/// # Errors
+/// The kernel refuses; some of the limits are the new ones then.
+pub fn change(cgroups: &[Cgroup]) -> Result<(), Obstacle> {
+    for cgroup in cgroups {
+        let settings = cgroup.settings.iter();
+        // Of version 1's two limits of memory the wider one comes first: the last where they rise.
+        set(cgroup, settings.clone()).or_else(|_| set(cgroup, settings.rev()))?;
+    }
+    Ok(())
+}
+
 /// The cgroups of one container, removed at the end.
 pub struct Guard(Vec<PathBuf>);
 
@@ -37,17 +67,10 @@ impl Guard {
         let mut guard = Guard(Vec::new());
         for cgroup in cgroups {
             let folder = PathBuf::from(cgroup.folder.as_os_str());
-            let shown = cgroup.folder.to_string();
             let made = make_below(&folder);
-            made.map_err(failed(format!("make the cgroup {shown}")))?;
-            guard.0.push(folder.clone());
-            for (file, value, may_miss) in &cgroup.settings {
-                let path = folder.join(file);
-                match put(&path, value) {
-                    Err(_) if *may_miss && !path.exists() => {}
-                    done => done.map_err(failed(format!("write {value} to {shown}/{file}")))?,
-                }
-            }
+            made.map_err(failed(format!("make the cgroup {}", cgroup.folder)))?;
+            guard.0.push(folder);
+            set(cgroup, cgroup.settings.iter())?;
         }
         Ok(guard)
     }

@@ -17,7 +17,7 @@ use super::plan::Cgroup;
 use crate::host;
 use crate::model::ByteText;
 
-pub use guard::{Guard, join, oom_kills, remove_all};
+pub use guard::{Guard, change, join, oom_kills, remove_all};
 
 /// The folder of ours in a hierarchy.
 const OURS: &str = "docker-test";
@@ -155,6 +155,28 @@ impl Hierarchy {
     }
 }
 
+/// A container's cgroups with the limits of another spec; `None` where they do not limit both memory
+/// and processes.
+pub fn resized(cgroups: &[Cgroup], spec: &ContainerSpec) -> Option<Vec<Cgroup>> {
+    let limits = |controller| {
+        let mut files = cgroups.iter().flat_map(|cgroup| &cgroup.settings);
+        files.any(|(file, ..)| file.starts_with(controller))
+    };
+    if !(limits("memory.") && limits("pids.")) {
+        return None;
+    }
+    let one = ["memory", "cpu"].map(|controller| settings_1(controller, spec));
+    let all = [one.concat(), settings_2(spec, true)].concat();
+    let resize = |cgroup: &Cgroup| {
+        let value = |(file, ..): &(String, String, bool)| all.iter().find(|(of, ..)| of == file);
+        Cgroup {
+            settings: cgroup.settings.iter().filter_map(value).cloned().collect(),
+            ..cgroup.clone()
+        }
+    };
+    Some(cgroups.iter().map(resize).collect())
+}
+
 /// A container's name in each hierarchy.
 fn name(owner: &Owner, number: u64) -> String {
     format!("{}-{}-{number}", owner.pid, owner.pid_start)
@@ -250,6 +272,30 @@ mod tests {
         assert_eq!(cgroups[1].view.as_deref(), Some("/sys/fs/cgroup/cpuacct"));
         assert_eq!(oom, Some("/m/docker-test/7-8-3/memory.oom_control".into()));
         assert!(!one.limits() && two.limits());
+    }
+
+    #[test]
+    fn a_resized_container_has_other_limits_in_the_same_files() {
+        let small = spec("dt-1", &["worker"]);
+        let mut large = small.clone();
+        (large.memory_bytes, large.cpus, large.pids) = (1 << 30, 2.0, 256);
+        let folders = ["memory", "pids", "cpu", "cpuacct"];
+        let folders = folders.map(|name| (name, Path::new("/c").join(name)));
+        let one = Hierarchy::One(folders.to_vec());
+        let two = |processors| Hierarchy::Two {
+            folder: "/c/docker-test".into(),
+            processors,
+        };
+        for hierarchy in [&one, &two(true), &two(false)] {
+            let (before, _) = hierarchy.plan(&small, 3);
+            let (after, _) = hierarchy.plan(&large, 3);
+            assert_eq!(resized(&before, &large), Some(after.clone()));
+            assert_eq!(resized(&after, &small), Some(before));
+        }
+        let without = Hierarchy::One(vec![("memory", "/m".into())]);
+        for hierarchy in [without, Hierarchy::None(String::new())] {
+            assert_eq!(resized(&hierarchy.plan(&small, 3).0, &large), None);
+        }
     }
 
     #[test]
