@@ -59,6 +59,11 @@ fn services() -> Result<Vec<Service>, BuildError> {
     for profile in profiles.keys().filter(|name| *name != DEFAULT_PROFILE) {
         services.push(replica(&profiles, profile)?);
     }
+    // Compose stops everything when a replica is lost. In the other order the run would lose the
+    // others too: so it is the last to start and the first to stop, and has time to end its tests.
+    let replicas = services[1..].iter().map(|replica| replica.name.clone());
+    services[0].depends_on = replicas.collect();
+    services.push(full(&profiles)?);
     for recipe in [Recipe::Isolation, Recipe::Full] {
         services.push(alone(&profiles, recipe)?);
     }
@@ -95,44 +100,50 @@ fn run() -> Result<Service, BuildError> {
         ),
         place(Source::Volume(VOLUME.into()), MEETING, false),
     ]);
-    // Compose stops everything when a replica is lost. In the other order the run would lose the
-    // others too: so it is the last to start and the first to stop, and has time to end its tests.
-    service.depends_on = vec![REPLICAS.into()];
     service.grace = Duration::from_secs(60 * 60);
     Ok(service)
 }
 
-/// Workers that ask the run for tests, as many as somebody scales them to.
+/// Workers for the tests of a profile, as many as somebody scales them to.
 fn replica(profiles: &BTreeMap<String, Profile>, name: &str) -> Result<Service, BuildError> {
-    let profile = &profiles[name];
-    let recipe = match profile.image {
-        None => Recipe::Isolation,
-        Some(_) => Recipe::Full,
-    };
     let is_default = name == DEFAULT_PROFILE;
-    let mut limits = profile.limits.clone();
-    let mut called = format!("{REPLICAS}-{name}");
-    if is_default {
-        called = REPLICAS.into();
-        // There are many of them.
-        limits.cpus = 1.0;
-    }
-    let mut service = service(&called, recipe, &limits)?;
-    service.comment = if is_default {
-        "Workers that dial in to the run.".into()
-    } else {
-        format!(
-            "The same for tests of the profile {name}: --profile {name} --scale {called}=1 starts them."
-        )
+    let called = match is_default {
+        true => REPLICAS.to_owned(),
+        false => format!("{REPLICAS}-{name}"),
     };
+    let mut service = dialler(&called, Recipe::Isolation, &profiles[name].limits)?;
+    service.comment = match is_default {
+        true => "Workers that dial in to the run.".into(),
+        false => format!("The same for tests of the profile {name}."),
+    };
+    service.replicas = Some(if is_default { 2 } else { 1 });
+    Ok(service)
+}
+
+/// Workers for tests that ask for the full image, which takes long to build.
+fn full(profiles: &BTreeMap<String, Profile>) -> Result<Service, BuildError> {
+    let name = format!("{REPLICAS}-full");
+    let mut service = dialler(&name, Recipe::Full, &profiles["intensive"].limits)?;
+    service.comment = format!(
+        "The same for tests of the profile intensive in the image full: --profile {name} starts one."
+    );
+    service.profiles = vec![name];
+    service.replicas = Some(1);
+    Ok(service)
+}
+
+/// A worker that dials in, with these limits. One processor each: there are several, and docker refuses
+/// more than the machine has.
+fn dialler(name: &str, recipe: Recipe, limits: &Limits) -> Result<Service, BuildError> {
+    let limits = Limits {
+        cpus: 1.0,
+        ..limits.clone()
+    };
+    let mut service = service(name, recipe, &limits)?;
     service.spec.argv = dialling(PROGRAM, recipe.as_str(), &[]);
     service
         .places
         .push(place(Source::Volume(VOLUME.into()), MEETING, true));
-    if !is_default {
-        service.profiles = vec![name.into()];
-    }
-    service.replicas = Some(if is_default { 2 } else { 1 });
     service.restart = true;
     service.grace = Duration::from_secs(10);
     Ok(service)

@@ -17,7 +17,8 @@ use super::{FoundTest, SuiteError, marker};
 
 /// Finds the suite's tests, or those of `paths`, sorted by the bytes of their ids, each once.
 ///
-/// A path is relative to `cwd`. A directory is searched with the config's patterns, which are
+/// A path is relative to `cwd`. A directory that the suite's root is in stands for the suite; any other
+/// is searched with the config's patterns, which are
 /// tried against the path from the suite's root and against that from the project's. A file that
 /// is named is a test whatever the patterns say, and so is `file::name`. Results and `.git` are
 /// left out of searches. Symlinks are followed within the project; directories outside are left
@@ -131,7 +132,15 @@ impl<'a> Search<'a> {
                 });
                 Ok(())
             }
-            _ => self.place(&self.relative(&absolute)?, tests),
+            _ => self.place(&self.below(self.relative(&absolute)?), tests),
+        }
+    }
+
+    /// A folder that the suite's root is in stands for the suite.
+    fn below(&self, place: PathBuf) -> PathBuf {
+        match self.root.starts_with(&place) && self.project.join(&self.root).is_dir() {
+            true => self.root.clone(),
+            false => place,
         }
     }
 

@@ -4,12 +4,21 @@
 //! entries of its folder, of the folder above, and so on up to the root, as they are when the worker
 //! starts.
 
-use std::fs::{self, File};
+use std::ffi::CString;
+use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use landlock::{AccessFs, BitFlags, Ruleset, RulesetAttr, RulesetCreatedAttr, path_beneath_rules};
+use nix::errno::Errno;
 use nix::libc;
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{ForkResult, fork};
+
+/// The kernel opens a message queue by way of a mount of its own, which is below no folder; its root is
+/// this folder's.
+const QUEUES: &str = "/dev/mqueue";
 
 /// A set of rules that a process takes on before it becomes a test.
 pub struct Lock(OwnedFd);
@@ -31,17 +40,29 @@ impl Lock {
         self.0.as_raw_fd()
     }
 
-    /// Whether it keeps us from the file: tried in a thread, which alone takes the rules on.
+    /// Whether it keeps us from the file: tried in a process, which alone takes the rules on. A thread
+    /// would do, but the C library installs a signal's handler with the first one, and PID 1 has none.
     pub fn holds(&self, secret: &Path) -> bool {
-        let (rules, secret) = (self.fd(), secret.to_path_buf());
-        let attempt = std::thread::Builder::new().spawn(move || {
-            // SAFETY: plain system calls; the descriptor outlives the thread.
-            let closed = unsafe { close(rules) } == 0;
-            let refused = File::open(&secret)
-                .is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied);
-            closed && refused
-        });
-        attempt.is_ok_and(|thread| thread.join().unwrap_or(false))
+        let Ok(path) = CString::new(secret.as_os_str().as_bytes()) else {
+            return false;
+        };
+        // SAFETY: the child makes system calls alone, on what was prepared, and exits.
+        match unsafe { fork() } {
+            // SAFETY: as above.
+            Ok(ForkResult::Child) => unsafe {
+                let closed = close(self.fd()) == 0;
+                let opened = libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC);
+                let refused = opened < 0 && Errno::last() == Errno::EACCES;
+                libc::_exit(i32::from(!(closed && refused)))
+            },
+            Ok(ForkResult::Parent { child }) => loop {
+                match waitpid(child, None) {
+                    Err(Errno::EINTR) => {}
+                    ended => return ended == Ok(WaitStatus::Exited(child, 0)),
+                }
+            },
+            Err(_) => false,
+        }
     }
 }
 
@@ -62,7 +83,7 @@ fn others(secret: &Path) -> Vec<PathBuf> {
     let folder = secret.parent().unwrap_or(Path::new("/"));
     let folder = folder.canonicalize().unwrap_or(folder.to_path_buf());
     let mut way = secret.file_name().map(|name| folder.join(name));
-    let mut others = Vec::new();
+    let mut others = vec![PathBuf::from(QUEUES)];
     while let Some(step) = way {
         let Some(folder) = step.parent() else {
             break;
@@ -108,6 +129,34 @@ mod tests {
         assert!(!lock.holds(&other), "is no secret");
         assert!(!lock.holds(Path::new("/proc/self/status")));
         assert_eq!(fs::read_to_string(&secret).unwrap(), "closed", "for us");
+    }
+
+    /// Nothing is below another folder than the one that it is opened by.
+    #[test]
+    fn what_has_no_folder_stays_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let Some(lock) = Lock::on(&folder.path().join("token")) else {
+            assert!(!kernel_has_it());
+            return;
+        };
+        let rules = lock.fd();
+        let opened = std::thread::spawn(move || {
+            let name = format!("/docker-test-lock-{}", std::process::id());
+            let name = CString::new(name).unwrap();
+            let flags = libc::O_CREAT | libc::O_RDWR;
+            // SAFETY: the lock outlives this thread; plain calls on locals.
+            unsafe {
+                assert_eq!(close(rules), 0);
+                let null = std::ptr::null_mut::<libc::mq_attr>();
+                let queue = libc::mq_open(name.as_ptr(), flags, 0o600, null);
+                let error = Errno::last();
+                libc::mq_unlink(name.as_ptr());
+                (queue, error)
+            }
+        });
+        let (queue, error) = opened.join().unwrap();
+        // Every container has the folder; a machine need not.
+        assert!(queue >= 0 || !Path::new(QUEUES).exists(), "{error}");
     }
 
     #[test]

@@ -107,11 +107,14 @@ impl Supervisor {
             if let Some(next) = link.next() {
                 return Ok(next);
             }
-            // Whoever has nothing to do reports at once.
+            // Whoever has nothing to do reports at once. That can show that the launcher is gone,
+            // and then there is nothing to wait for.
             link.flush()?;
-            self.wait(link, &[None, None], None)?;
-            self.heed(link);
-            while reap().is_some() {}
+            if link.input().is_some() {
+                self.wait(link, &[None, None], None)?;
+                self.heed(link);
+                while reap().is_some() {}
+            }
         }
     }
 
@@ -182,6 +185,8 @@ impl Supervisor {
         if watch.is_held() {
             link.send(&FromWorker::Held { seq: job.seq });
             link.flush()?;
+            // Who is gone releases nothing.
+            watch.obey(link.halt(), self.view.reach);
         }
         self.watch(&mut watch, link)?;
         self.finish(watch, link)

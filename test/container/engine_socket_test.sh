@@ -7,10 +7,11 @@ for socket in /var/run/docker.sock /run/docker.sock /run/podman/podman.sock \
     /run/systemd/private; do
     [ ! -e "$socket" ] || wrong "$socket exists"
 done
-# Every listening path socket of this network namespace, wherever it is.
-while read -r _ _ _ _ _ _ _ path; do
-    case $path in
-    /*) fail "there is a socket $path" ;;
+# Every listening path socket of this network namespace, wherever it is. What a worker that dialled in
+# is connected to listens elsewhere.
+while read -r _ _ _ flags _ _ _ path; do
+    case $flags:$path in
+    00010000:/*) fail "there is a socket $path" ;;
     esac
 done </proc/net/unix
 finish

@@ -27,7 +27,9 @@ while [ "$number" -lt 200 ]; do
     (:)
     number=$((number + 1))
 done
-setsid sh -c 'sleep 600 <&- >&- 2>&- &' || wrong 'the daemon was not started'
+# It is there by its name before this test ends.
+setsid sh -c 'sleep 600 <&- >&- 2>&- &
+    until read -r name </proc/$!/comm && [ "$name" = sleep ]; do :; done' || wrong 'the daemon was not started'
 
 # IPC objects.
 probe sysv make || wrong 'the SysV objects were not made'

@@ -1,7 +1,7 @@
 //! Workers that dial in to a run: here as plain processes, so that no engine is needed.
 
 use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::process::Child;
 use std::time::Duration;
@@ -62,18 +62,9 @@ impl Place {
         std::fs::read_to_string(self.folder.path().join("socket.token")).unwrap_or_default()
     }
 
-    /// Waits until the record says this.
-    fn wait_for(&self, what: &str, sql: &str, at_least: u32) {
-        let database = self.project.path().join("test-results/docker-test.db");
-        wait_until(what, SOON, || {
-            let connection = rusqlite::Connection::open(&database).ok();
-            let count = connection.and_then(|db| db.query_row(sql, [], |row| row.get(0)).ok());
-            count.is_some_and(|count: u32| count >= at_least)
-        });
-    }
-
     fn wait_for_attempts(&self, count: u32) {
-        self.wait_for("attempts", "select count(*) from attempts", count);
+        self.project
+            .wait_for("attempts", "select count(*) from attempts", count);
     }
 
     /// Each test has one last word, and that is a pass.
@@ -152,11 +143,13 @@ fn a_killed_worker_and_what_compose_makes_of_it_cost_no_test() {
     let place = Place::with_tests(40, "0.1");
     let mut workers = [(); 3].map(|()| place.worker());
     let launcher = place.launcher(&[]);
-    place.wait_for("workers", "select count(*) from workers", 3);
+    place
+        .project
+        .wait_for("workers", "select count(*) from workers", 3);
     place.wait_for_attempts(6);
     workers[1].kill().unwrap();
     workers[1].wait().unwrap();
-    place.wait_for(
+    place.project.wait_for(
         "its end",
         "select count(*) from workers where problem is not null",
         1,
@@ -197,7 +190,9 @@ fn a_worker_that_is_told_to_stop_gives_its_test_back() {
     let place = Place::with_tests(10, "0.3");
     let [first, second] = [(); 2].map(|()| place.worker());
     let launcher = place.launcher(&[]);
-    place.wait_for("workers", "select count(*) from workers", 2);
+    place
+        .project
+        .wait_for("workers", "select count(*) from workers", 2);
     place.wait_for_attempts(2);
     dismiss(first);
     let said = finish(launcher);
@@ -211,7 +206,9 @@ fn a_worker_that_stands_still_is_given_up_and_its_test_runs_elsewhere() {
     let place = Place::with_tests(6, "0.2");
     let [first, second] = [(); 2].map(|()| place.worker());
     let launcher = place.launcher(&["--timeout", "1s"]);
-    place.wait_for("workers", "select count(*) from workers", 2);
+    place
+        .project
+        .wait_for("workers", "select count(*) from workers", 2);
     kill(pid(&first), Signal::SIGSTOP).unwrap();
     let said = finish(launcher);
     assert_eq!(said.status, 0, "{}", said.stderr);
@@ -273,6 +270,32 @@ fn a_stranger_is_turned_away() {
     let said = finish(launcher);
     assert_eq!(said.status, 0, "{}", said.stderr);
     assert_eq!(place.project.query("select count(*) from workers"), "1");
+    dismiss(worker);
+}
+
+/// A run that ends hangs up on whoever has just dialled in, at whatever word.
+#[test]
+fn a_worker_that_is_hung_up_on_dials_again() {
+    let place = Place::with_tests(1, "0");
+    let listener = UnixListener::bind(place.socket()).unwrap();
+    let token = "0123456789abcdef\n";
+    std::fs::write(place.folder.path().join("socket.token"), token).unwrap();
+    let worker = place.worker();
+    listener.set_nonblocking(true).unwrap();
+    for _ in 0..10 {
+        let mut dialled = None;
+        wait_until("somebody who dials in", SOON, || {
+            dialled = listener.accept().ok();
+            dialled.is_some()
+        });
+        let (mut stream, _) = dialled.unwrap();
+        stream.set_nonblocking(false).unwrap();
+        stream.set_read_timeout(Some(SOON)).unwrap();
+        stream.read_exact(&mut vec![0; token.len()]).unwrap();
+    }
+    drop(listener);
+    let said = finish(place.launcher(&[]));
+    assert_eq!(said.status, 0, "{}", said.stderr);
     dismiss(worker);
 }
 

@@ -3,12 +3,14 @@
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::engine_proof::{others, proof};
 use crate::engines::{Engine, on, skip};
 use crate::harness::{Project, finish, repository, wait_until};
 use crate::host_run::{NEVER, calls};
 use crate::machine::{process, sleep_of, wait_for};
 
 on!([docker]
+    the_isolation_proof_passes_in_replicas
     tests_of_several_sizes_run_in_replicas_of_their_own
     an_interrupt_ends_all_replicas
     replicas_of_a_killed_launcher_end_and_the_next_run_removes_them
@@ -33,6 +35,22 @@ fn has_compose() -> bool {
         skip("docker has no compose here");
     }
     has
+}
+
+/// With a socket to the run inside, and its token.
+fn the_isolation_proof_passes_in_replicas(on: &Engine) {
+    if !has_compose() {
+        return;
+    }
+    let project = proof(on.project());
+    let said = project.run(on.words("compose", ["--scale", "1"]));
+    assert_eq!(others(&project), [], "{}", said.stdout);
+    assert_eq!(said.status, 0, "{}", said.stderr);
+    let token = "select count(*) from workers, json_each(limits)
+                 where value ->> 'limit' = 'token' and value ->> 'state' = 'enforced'";
+    let workers = project.query("select count(*) from workers");
+    assert_eq!(project.query(token), workers);
+    assert_eq!(on.left_by(&project), Vec::<String>::new());
 }
 
 fn tests_of_several_sizes_run_in_replicas_of_their_own(on: &Engine) {

@@ -15,7 +15,7 @@ on_every_engine! {
 }
 
 /// A project with this repository's own tests in it, and a temporary folder of its own.
-fn proof(project: Project) -> Project {
+pub fn proof(project: Project) -> Project {
     copy(&repository().join("test"), &project.path().join("test"));
     let config = fs::read_to_string(repository().join("docker-test.yaml")).unwrap();
     let temporary = project.folder("temporary");
@@ -50,7 +50,7 @@ fn count(folder: &Path) -> usize {
 }
 
 /// The tests that did not pass, with their verdicts.
-fn others(project: &Project) -> Vec<(String, String)> {
+pub fn others(project: &Project) -> Vec<(String, String)> {
     let mut verdicts = project.verdicts();
     verdicts.retain(|(_, verdict)| verdict != "pass");
     verdicts

@@ -42,10 +42,18 @@ run)
     *-1) ;;
     *) out=${FAKE_OUT_LATER-$FAKE_OUT} ;;
     esac
+    for word; do
+        case $word in
+        --mount=*,target=/work,*)
+            project=${word#*source=}
+            project=${project%%,target=*}
+            ;;
+        esac
+    done
     # Like docker, it ends with its container, whether or not its stdin has ended.
     mkfifo "$state/$name.in"
     exec 3<&0
-    sed -u -e "s#\"directory\":\"/work\"#\"directory\":\"$PWD\"#" -e "w $state/$name.told" <&3 >"$state/$name.in" &
+    sed -u -e "s#\"directory\":\"/work\"#\"directory\":\"$project\"#" -e "w $state/$name.told" <&3 >"$state/$name.in" &
     feeder=$!
     {
         echo 0 >"$state/$name.exit"

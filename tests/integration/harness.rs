@@ -240,6 +240,16 @@ impl Project {
         rows.unwrap().map(Result::unwrap).collect()
     }
 
+    /// Waits until a count in the results database, which may not be there yet, is this high.
+    pub fn wait_for(&self, what: &str, sql: &str, at_least: u32) {
+        let path = self.path().join("test-results/docker-test.db");
+        wait_until(what, Duration::from_secs(30), || {
+            let connection = rusqlite::Connection::open(&path).ok();
+            let count = connection.and_then(|db| db.query_row(sql, [], |row| row.get(0)).ok());
+            count.is_some_and(|count: u32| count >= at_least)
+        });
+    }
+
     /// `outcome reason` of each test's last attempt in the last run, by the test's id.
     pub fn verdicts(&self) -> Vec<(String, String)> {
         self.rows(
