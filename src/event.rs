@@ -11,8 +11,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::model::{
-    ByteText, Leak, Level, Limits, Network, Outcome, Resources, Series, Shard, Statistics,
-    StopReason, Termination, Test, TestId, TimeoutState, Violation,
+    ByteText, ContentDigest, Leak, Level, Limits, Network, Outcome, Resources, Series, Shard,
+    Statistics, StopReason, Termination, Test, TestId, TimeoutState, Violation,
 };
 use crate::protocol::Attestation;
 
@@ -241,6 +241,9 @@ pub struct RunFinished {
     pub wall_us: u64,
     /// Version of the engine, once it is known.
     pub engine_version: Option<String>,
+    /// What names the content of each image in use, by its word; one that nothing can tell is not
+    /// in it.
+    pub image_digests: BTreeMap<String, ContentDigest>,
     /// The signal that interrupted it, if one did.
     pub interrupted: Option<i32>,
     /// The exit status that follows, see `doc/exit-codes.md`.

@@ -13,7 +13,7 @@ use crate::model::{
 };
 use crate::plan::Selection;
 use crate::report::{json_line, table};
-use crate::run::{Answer, Inbox, Policy, Request, run};
+use crate::run::{Answer, ImageDigests, Inbox, Policy, Request, run};
 
 /// The longest listing, in bytes.
 const LONGEST: u64 = 64 << 20;
@@ -94,6 +94,7 @@ pub fn listing(setup: &Setup, image: Option<&ImageChoice>) -> Result<Option<Vec<
     let request = Request {
         head: setup.head(&tests, &classes, 1),
         engine_version: Answer::none(),
+        image_digests: ImageDigests::default(),
         warnings: Vec::new(),
         notes: Vec::new(),
         responses: Responses::default(),

@@ -138,6 +138,7 @@ fn parts_of(copy: Store, given: &Path) -> Result<Vec<Part>, Failure> {
                 suite,
                 shard,
                 profiles: part.profiles.unwrap_or_default(),
+                image_digests: part.image_digests,
                 planned: part.planned,
                 elsewhere: part.elsewhere,
                 finals: part.finals,

@@ -25,7 +25,9 @@ use crate::event::{Event, RunStarted, Sink, SinkError};
 use crate::model::{ByteText, ImageChoice, Room, Test};
 use crate::plan::{Asked, History, Selection, apart, retries};
 use crate::report::{Background, WholeFile};
-use crate::run::{Class, Inbox, Policy, Request, Root, forward_signals, run as run_tests};
+use crate::run::{
+    Class, ImageDigests, Inbox, Policy, Request, Root, forward_signals, run as run_tests,
+};
 use crate::store::Store;
 use crate::suite;
 
@@ -144,7 +146,11 @@ pub fn run_by(arguments: &Run, who: Who<'_>, context: &Context) -> Result<u8, Fa
     // Not before all that was typed is known to be good: bad input asks nobody.
     let engine_version = setup.ask_version();
     let explicit = arguments.image.is_some() || setup.config.image.is_some();
-    let Classes { classes, class_of } = Classes::of(&setup, &tests, arguments.timeout, explicit)?;
+    let Classes {
+        classes,
+        class_of,
+        image_digests,
+    } = Classes::of(&setup, &tests, arguments.timeout, explicit)?;
     let asked = arguments.workers.unwrap_or(setup.config.workers);
     let capacity = workers(asked, &setup.machine, &classes, tests.len());
     let (slots, room) = match who {
@@ -202,6 +208,7 @@ pub fn run_by(arguments: &Run, who: Who<'_>, context: &Context) -> Result<u8, Fa
     let command = setup.config.suite.command.clone();
     let request = Request {
         engine_version,
+        image_digests,
         head: RunStarted {
             suite: part.suite,
             division: part.division,
@@ -279,6 +286,8 @@ struct Classes {
     classes: Vec<Class>,
     /// Each test's class.
     class_of: Vec<usize>,
+    /// What names the content of their images.
+    image_digests: ImageDigests,
 }
 
 impl Classes {
@@ -290,6 +299,7 @@ impl Classes {
     ) -> Result<Self, Failure> {
         let mut known: BTreeMap<(&str, &ImageChoice), usize> = BTreeMap::new();
         let mut roots: BTreeMap<&ImageChoice, Root> = BTreeMap::new();
+        let mut image_digests = ImageDigests::default();
         let mut classes = Vec::new();
         let mut class_of = Vec::with_capacity(tests.len());
         for test in tests {
@@ -299,7 +309,9 @@ impl Classes {
                 continue;
             }
             if !setup.plain && !roots.contains_key(&test.image) {
-                roots.insert(&test.image, setup.root(&test.image, explicit)?);
+                let root = setup.root(&test.image, explicit)?;
+                setup.ask_digest(&test.image, &root, &mut image_digests);
+                roots.insert(&test.image, root);
             }
             let mut asked = setup.config.profiles[&test.profile].limits.clone();
             asked.wall = timeout.unwrap_or(asked.wall);
@@ -309,6 +321,10 @@ impl Classes {
             class_of.push(classes.len());
             classes.push(class);
         }
-        Ok(Classes { classes, class_of })
+        Ok(Classes {
+            classes,
+            class_of,
+            image_digests,
+        })
     }
 }

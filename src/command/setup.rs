@@ -17,7 +17,8 @@ use crate::model::{ByteText, ImageChoice, Limits, Network, Test, escape};
 use crate::plan::{Apart, manifest};
 use crate::report::one_line;
 use crate::run::{
-    Answer, Class, PROJECT, RUNTIME_FOLDER, Root, Site, Workshop, clamp, plain_spec, worker_spec,
+    Answer, Class, ImageDigests, PROJECT, RUNTIME_FOLDER, Root, Site, Workshop, clamp, plain_spec,
+    worker_spec,
 };
 
 /// The search path of tests.
@@ -115,12 +116,26 @@ impl Setup {
 
     /// Asks the engine for its version while the images are looked up: later it would compete with
     /// the tests.
-    pub fn ask_version(&self) -> Answer {
+    pub fn ask_version(&self) -> Answer<String> {
         if self.dry {
             return Answer::none();
         }
         let engine = Arc::clone(&self.engine);
         Answer::to(move || engine.version().ok())
+    }
+
+    /// Keeps what names the content of `root`, or asks the engine while the tests run. Only an image
+    /// that the user names is asked for: the others were looked up.
+    pub fn ask_digest(&self, image: &ImageChoice, root: &Root, digests: &mut ImageDigests) {
+        match &root.digest {
+            Some(digest) => digests.know(&root.word, digest.clone()),
+            None if matches!(image, ImageChoice::Named(_)) && !self.dry => {
+                let (engine, reference) = (Arc::clone(&self.engine), root.reference.clone());
+                let question = move || engine.image(&reference).ok()??.digest();
+                digests.ask(&root.word, Answer::to(question));
+            }
+            None => {}
+        }
     }
 
     /// The suite's runtime, which is there.
@@ -146,6 +161,7 @@ impl Setup {
                 seccomp: SeccompProfile::Isolation,
                 exec: false,
                 binds: Vec::new(),
+                digest: None,
             });
         }
         let runtime = self.runtime()?;

@@ -22,7 +22,7 @@ use crate::event::Sink;
 use crate::model::{ImageChoice, Room};
 use crate::plan::{Selection, responses};
 use crate::report::{Human, Json, Options};
-use crate::run::{Answer, Inbox, Policy, Request, run};
+use crate::run::{Answer, ImageDigests, Inbox, Policy, Request, run};
 use crate::suite;
 use crate::worker::serve;
 
@@ -90,6 +90,7 @@ pub fn test(arguments: &Test, context: &Context) -> Result<u8, Failure> {
         let request = Request {
             head,
             engine_version: Answer::none(),
+            image_digests: ImageDigests::default(),
             warnings: Vec::new(),
             notes: Vec::new(),
             responses,

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use super::docker::Flavour;
 use super::{Docker, Engine, EngineError};
-use crate::model::{ByteText, ImageChoice, escape};
+use crate::model::{ByteText, ContentDigest, ImageChoice, escape};
 use output::Output;
 
 /// A base image over a slow network.
@@ -102,6 +102,8 @@ pub struct Built {
     pub elapsed: Duration,
     /// Nothing had to be done: every step was known.
     pub cached: bool,
+    /// Names its content.
+    pub digest: Option<ContentDigest>,
 }
 
 /// An image could not be built.
@@ -171,15 +173,28 @@ pub fn build(
     let base = base(request)?;
     let reference = request.recipe.reference(request.runtime.as_deref())?;
     let context = context::make(request.recipe, &request.binary, request.runtime.as_deref())?;
-    if request.pull || docker.image(&base)?.is_none() {
-        pull(docker, &base, progress)?;
+    let mut known = None;
+    if !request.pull {
+        known = docker.image(&base)?;
     }
+    if known.is_none() {
+        pull(docker, &base, progress)?;
+        known = docker.image(&base)?;
+    }
+    let content = known.map(|base| context::content(context.path(), &base.id));
 
     let builder = builder(docker, std::env::var_os("DOCKER_BUILDKIT").as_deref())?;
     let mut output = Output::default();
     let call = docker
         .call_within(
-            arguments(builder, request, &base, &reference, context.path()),
+            arguments(
+                builder,
+                request,
+                &base,
+                &reference,
+                content.transpose()?.as_ref(),
+                context.path(),
+            ),
             BUILD,
         )
         .environment("DOCKER_BUILDKIT", builder.switch());
@@ -204,6 +219,7 @@ pub fn build(
         ))
     })?;
     Ok(Built {
+        digest: image.digest_of_ours(),
         reference,
         size_bytes: image.size_bytes,
         elapsed: start.elapsed(),
@@ -266,6 +282,7 @@ fn arguments(
     request: &BuildRequest,
     base: &str,
     reference: &str,
+    content: Option<&ContentDigest>,
     context: &Path,
 ) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = vec!["build".into(), format!("--tag={reference}").into()];
@@ -290,6 +307,9 @@ fn arguments(
     ] {
         arguments.push(format!("--build-arg={name}={value}").into());
     }
+    // Empty where nothing tells it: the base may have a label of its own.
+    let content = content.map(ContentDigest::to_string).unwrap_or_default();
+    arguments.push(format!("--label={}={content}", ContentDigest::LABEL).into());
     arguments.push(context.into());
     arguments
 }
@@ -315,5 +335,7 @@ fn pull(docker: &Docker, base: &str, progress: &mut dyn FnMut(&str)) -> Result<(
     })
 }
 
+#[cfg(test)]
+mod real_tests;
 #[cfg(test)]
 mod tests;

@@ -20,7 +20,7 @@ mod spec;
 use std::io::{Read, Write};
 use std::time::Duration;
 
-use crate::model::Network;
+use crate::model::{ContentDigest, Network};
 
 pub use build::{BuildError, BuildRequest, Built, Recipe, build};
 pub use dial_in::DialIn;
@@ -94,6 +94,22 @@ pub struct Image {
     pub id: String,
     /// Its size in bytes.
     pub size_bytes: u64,
+    /// What [`build`] labelled it with: the digest of what it is made of. An image that is built on
+    /// such a one has its label too.
+    pub content: Option<ContentDigest>,
+}
+
+impl Image {
+    /// Names the content of any image: its id.
+    pub fn digest(&self) -> Option<ContentDigest> {
+        ContentDigest::parse(&self.id)
+    }
+
+    /// Names the content of an image of ours, which every machine builds for itself and whose ids
+    /// therefore differ: what it is made of, where it says so.
+    pub fn digest_of_ours(&self) -> Option<ContentDigest> {
+        self.content.clone().or_else(|| self.digest())
+    }
 }
 
 /// An image that we made.

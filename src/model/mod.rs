@@ -1,5 +1,6 @@
 //! Layer 0: the nouns that every other module speaks in. No I/O.
 
+mod digest;
 mod figure;
 mod image;
 mod level;
@@ -20,6 +21,7 @@ mod units;
 mod verdict;
 mod violation;
 
+pub use digest::ContentDigest;
 pub use figure::Figure;
 pub use image::ImageChoice;
 pub use level::{Level, Network};

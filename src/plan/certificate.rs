@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::shard::manifest_of;
-use crate::model::{ByteText, Shard, escape};
+use crate::model::{ByteText, ContentDigest, Shard, escape};
 
 /// A test as the manifest of a suite has it: id, profile, image.
 pub type Entry = (ByteText, String, String);
@@ -23,6 +23,8 @@ pub struct Part {
     pub shard: Shard,
     /// The limits of each profile in use.
     pub profiles: Value,
+    /// What names the content of each image in use, by its word, where that is known.
+    pub image_digests: BTreeMap<String, ContentDigest>,
     /// The tests that it planned.
     pub planned: Vec<Entry>,
     /// The tests of the others, with their shards' numbers.
@@ -42,6 +44,9 @@ pub struct Certificate {
     pub shards: u32,
     /// The parts, by their numbers: which, the run, and how many tests have their last word in it.
     pub parts: Vec<(u32, String, usize)>,
+    /// The images of the parts' tests, each with the digest that all of those parts have; without one
+    /// it is not known of all of them that it was the same.
+    pub images: BTreeMap<String, Option<ContentDigest>>,
     /// How many tests have which outcome; one that is there twice counts twice.
     pub outcomes: BTreeMap<String, usize>,
     /// Tests without a last word, each with the part that should have it.
@@ -70,6 +75,7 @@ pub fn certify(mut parts: Vec<Part>) -> Result<Certificate, String> {
     for part in &parts {
         fits(first, part)?;
     }
+    let images = images(&parts)?;
     let mut shard_of: BTreeMap<&ByteText, u32> = BTreeMap::new();
     for ((id, ..), shard) in &first.elsewhere {
         shard_of.insert(id, *shard);
@@ -95,6 +101,7 @@ pub fn certify(mut parts: Vec<Part>) -> Result<Certificate, String> {
             .iter()
             .map(|part| (part.shard.shard, part.run.clone(), part.finals.len()))
             .collect(),
+        images,
         outcomes,
         twice: runs_of
             .into_iter()
@@ -146,6 +153,49 @@ fn fits(first: &Part, part: &Part) -> Result<(), String> {
     Ok(())
 }
 
+/// The images of the parts' tests, see [`Certificate::images`].
+fn images(parts: &[Part]) -> Result<BTreeMap<String, Option<ContentDigest>>, String> {
+    let mut images = BTreeMap::new();
+    for part in parts {
+        for (.., word) in &part.planned {
+            images.entry(word.clone()).or_insert(None);
+        }
+    }
+    for (word, all) in &mut images {
+        let known: Vec<(&Part, &ContentDigest)> = parts
+            .iter()
+            .filter_map(|part| Some((part, part.image_digests.get(word)?)))
+            .collect();
+        let Some((one, digest)) = known.first().copied() else {
+            continue;
+        };
+        if let Some((other, its)) = known.iter().find(|(_, its)| *its != digest) {
+            let in_shard = |part: &Part, digest: &ContentDigest| {
+                let Shard { shard, shards } = part.shard;
+                format!("{} in shard {shard}/{shards}", digest.short())
+            };
+            return Err(format!(
+                "{} and {} cannot be merged: image {} was not the same: {}, {}\n\
+                 hint: build or pull the same image on every machine; for instance one job builds it and the others load it",
+                one.from,
+                other.from,
+                escape(word.as_bytes()),
+                in_shard(one, digest),
+                in_shard(other, its)
+            ));
+        }
+        let uses = |part: &&Part| part.planned.iter().any(|(.., image)| image == word);
+        let users = parts.iter().filter(uses);
+        if users
+            .clone()
+            .all(|part| part.image_digests.contains_key(word))
+        {
+            *all = Some(digest.clone());
+        }
+    }
+    Ok(images)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -155,6 +205,10 @@ mod tests {
 
     fn entry(id: &str) -> Entry {
         (id.into(), "fast".into(), "isolation".into())
+    }
+
+    fn digest(byte: u8) -> ContentDigest {
+        ContentDigest::of_sha256([byte; 32])
     }
 
     /// The parts of a suite whose tests are in these shards.
@@ -176,6 +230,7 @@ mod tests {
                     suite: suite.clone(),
                     shard: Shard { shard, shards },
                     profiles: json!({"fast": {"pids": 64}}),
+                    image_digests: [("isolation".to_owned(), digest(1))].into(),
                     finals: planned
                         .iter()
                         .map(|(id, ..)| (id.clone(), "pass".into()))
@@ -226,6 +281,31 @@ mod tests {
         assert_eq!(found.missing, [("t1".into(), 2)]);
         let runs = vec!["again".to_owned(), "run1".to_owned()];
         assert_eq!(found.twice, [("t0".into(), runs)]);
+    }
+
+    #[test]
+    fn images_are_the_same_different_or_not_compared() {
+        let image = |known: Option<ContentDigest>| BTreeMap::from([("isolation".into(), known)]);
+        let mut all = parts(&[1, 2, 2], 3);
+        assert_eq!(certify(all.clone()).unwrap().images, image(Some(digest(1))));
+        // Nobody in the third uses it.
+        all[2].image_digests.clear();
+        assert_eq!(certify(all.clone()).unwrap().images, image(Some(digest(1))));
+        all[1].image_digests.clear();
+        assert_eq!(certify(all.clone()).unwrap().images, image(None));
+        all[0].image_digests.clear();
+        assert_eq!(certify(all.clone()).unwrap().images, image(None));
+        assert!(certify(all).unwrap().is_whole());
+
+        let mut all = parts(&[1, 2, 3], 3);
+        all[0].image_digests.clear();
+        all[2].image_digests.insert("isolation".into(), digest(2));
+        assert_eq!(
+            certify(all).unwrap_err(),
+            "2.db and 3.db cannot be merged: image isolation was not the same: \
+             sha256:010101010101 in shard 2/3, sha256:020202020202 in shard 3/3\n\
+             hint: build or pull the same image on every machine; for instance one job builds it and the others load it"
+        );
     }
 
     #[test]

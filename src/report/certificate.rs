@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{clean, json};
-use crate::model::ByteText;
+use crate::model::{ByteText, ContentDigest};
 use crate::plan::Certificate;
 
 /// How many tests are named in each list for people.
@@ -22,6 +22,21 @@ pub fn human(certificate: &Certificate, place: &str) -> String {
             "shard {shard}/{}: {tests} tests, run {run}\n",
             certificate.shards
         ));
+    }
+    for (image, digest) in &certificate.images {
+        if let Some(digest) = digest {
+            out.push_str(&format!(
+                "image {}: {}\n",
+                clean::word(image),
+                digest.short()
+            ));
+        }
+    }
+    let images = certificate.images.iter();
+    let images = images.filter(|(_, digest)| digest.is_none());
+    let images: Vec<_> = images.map(|(image, _)| clean::word(image)).collect();
+    if !images.is_empty() {
+        out.push_str(&format!("images not compared: {}\n", images.join(", ")));
     }
     let missing = certificate.missing.iter();
     let missing = missing.map(|(id, shard)| format!("{id} (shard {shard})"));
@@ -66,6 +81,7 @@ struct Json<'a> {
     shards: u32,
     whole: bool,
     parts: Vec<PartLine<'a>>,
+    images: &'a BTreeMap<String, Option<ContentDigest>>,
     outcomes: &'a BTreeMap<String, usize>,
     missing: Vec<Missing<'a>>,
     twice: Vec<Twice<'a>>,
@@ -110,6 +126,7 @@ pub fn json(certificate: &Certificate) -> serde_json::Result<String> {
                 tests: *tests,
             })
             .collect(),
+        images: &certificate.images,
         outcomes: &certificate.outcomes,
         missing: missing
             .map(|(test, shard)| Missing {
@@ -131,6 +148,19 @@ mod tests {
             tests: 3,
             shards: 2,
             parts: vec![(1, "aa".into(), 2), (2, "bb".into(), 1)],
+            images: [
+                (
+                    "debian:12".into(),
+                    Some(ContentDigest::of_sha256([0xd1; 32])),
+                ),
+                ("host".into(), None),
+                (
+                    "isolation".into(),
+                    Some(ContentDigest::of_sha256([0x15; 32])),
+                ),
+                ("odd\u{1b}".into(), None),
+            ]
+            .into(),
             outcomes: BTreeMap::from([("fail".into(), 1), ("pass".into(), 2)]),
             missing: Vec::new(),
             twice: Vec::new(),
@@ -144,6 +174,9 @@ mod tests {
             "suite 5a1b: 3 tests in 2 shards\n\
              shard 1/2: 2 tests, run aa\n\
              shard 2/2: 1 tests, run bb\n\
+             image debian:12: sha256:d1d1d1d1d1d1\n\
+             image isolation: sha256:151515151515\n\
+             images not compared: host, odd\\x1b\n\
              each test is there exactly once: 1 fail, 2 pass\n\
              record: all.db\n"
         );
@@ -166,6 +199,9 @@ mod tests {
         );
         let json: serde_json::Value = serde_json::from_str(&json(&certificate).unwrap()).unwrap();
         assert_eq!(json["whole"], false);
+        let isolation = format!("sha256:{}", "15".repeat(32));
+        assert_eq!(json["images"]["isolation"], isolation);
+        assert!(json["images"]["host"].is_null());
         assert_eq!(json["missing"].as_array().map(Vec::len), Some(25));
         assert_eq!(json["twice"][0]["runs"][1], "cc");
     }

@@ -10,9 +10,9 @@ use crate::event::{
     RunStarted, Severity, WorkerEnded, WorkerStarted,
 };
 use crate::model::{
-    Clock, ImageChoice, Leak, Level, Network, Outcome, ProfileOrigin, Resources, Shard, Source,
-    Spread, Statistics, StopReason, Termination, Test, TestId, TimeoutState, Violation,
-    ViolationKind, ViolationSeverity, built_in_profiles,
+    Clock, ContentDigest, ImageChoice, Leak, Level, Network, Outcome, ProfileOrigin, Resources,
+    Shard, Source, Spread, Statistics, StopReason, Termination, Test, TestId, TimeoutState,
+    Violation, ViolationKind, ViolationSeverity, built_in_profiles,
 };
 use crate::protocol::Attestation;
 
@@ -177,6 +177,7 @@ pub fn run_finished(interrupted: Option<i32>) -> Event {
     Event::RunFinished(RunFinished {
         wall_us: 1_250_000,
         engine_version: Some("20.10.24".into()),
+        image_digests: [("isolation".into(), ContentDigest::of_sha256([0x15; 32]))].into(),
         interrupted,
         exit_status: 1,
     })

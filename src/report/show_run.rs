@@ -316,7 +316,11 @@ fn head(run: &StoredRun) -> String {
         images => format!(", images {}", images.join(", ")),
     };
     let word = |word: &Option<String>| word.clone().unwrap_or_else(|| "unknown".into());
-    let lines = [
+    let digests = run.image_digests.iter();
+    let digests: Vec<_> = digests
+        .map(|(image, digest)| format!("{image} {}", digest.short()))
+        .collect();
+    let mut lines = vec![
         format!("run {}: {ended}", run.run),
         format!(
             "  started {} by docker-test {} with {engine}{images}",
@@ -331,6 +335,9 @@ fn head(run: &StoredRun) -> String {
         format!("  machine {}: {}", run.host, word(&run.machine)),
         format!("  project {}", run.project),
     ];
+    if !digests.is_empty() {
+        lines.insert(2, format!("  image contents {}", digests.join(", ")));
+    }
     lines.iter().map(|line| clean::word(line) + "\n").collect()
 }
 

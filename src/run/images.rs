@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::spec::Root;
 use crate::engine::{
-    Bind, Docker, Engine, EngineError, SeccompProfile, host_binds, host_reference,
+    Bind, Docker, Engine, EngineError, Image, SeccompProfile, host_binds, host_reference,
 };
 use crate::engine::{BuildError, BuildRequest, Built, Recipe, build};
 use crate::model::ImageChoice;
@@ -49,26 +49,38 @@ impl Workshop<'_> {
             ImageChoice::Isolation => self.ours(Recipe::Isolation, explicit),
             ImageChoice::Full => self.ours(Recipe::Full, explicit),
             ImageChoice::Host => self.host(),
-            ImageChoice::Named(reference)
-                if !self.dry
-                    && self.builder.is_none()
-                    && self.engine.image(reference)?.is_none() =>
-            {
-                Err(self.not_here(reference).into())
-            }
-            ImageChoice::Named(reference) => Ok(Root {
-                word: reference.clone(),
-                reference: reference.clone(),
-                seccomp: SeccompProfile::Isolation,
-                exec: false,
-                binds: self.runtime_bind(),
-            }),
+            ImageChoice::Named(reference) => self.named(reference),
         }
+    }
+
+    /// An image that the user names. Whoever starts a container from it looks for it, so that only
+    /// an engine that answers at once is asked here.
+    fn named(&mut self, reference: &str) -> Result<Root, ImageError> {
+        let mut digest = None;
+        if !self.dry && self.builder.is_none() {
+            let image = self.engine.image(reference)?;
+            let image = image.ok_or_else(|| self.not_here(reference))?;
+            // The label of an image of ours is also in those that are built on it.
+            digest = image.digest();
+        }
+        Ok(Root {
+            word: reference.to_owned(),
+            reference: reference.to_owned(),
+            seccomp: SeccompProfile::Isolation,
+            exec: false,
+            binds: self.runtime_bind(),
+            digest,
+        })
     }
 
     fn ours(&mut self, recipe: Recipe, explicit: bool) -> Result<Root, ImageError> {
         let reference = recipe.reference(self.runtime.as_deref())?;
-        if !self.dry && self.engine.image(&reference)?.is_none() {
+        let image = match self.dry {
+            true => None,
+            false => self.engine.image(&reference)?,
+        };
+        let mut digest = image.as_ref().and_then(Image::digest_of_ours);
+        if !self.dry && image.is_none() {
             let Some(builder) = self.builder else {
                 if explicit {
                     return Err(self.not_here(&reference).into());
@@ -80,7 +92,7 @@ impl Workshop<'_> {
             };
             (self.tell)(&format!("building {reference}, which is missing"));
             match self.build(builder, recipe, None, false, false) {
-                Ok(_) => {}
+                Ok(built) => digest = built.digest,
                 Err(BuildError::BaseUnavailable { base, .. }) if !explicit => {
                     (self.tell)(&format!(
                         "{base} cannot be had: using this machine's own programs instead (image: host)"
@@ -101,6 +113,7 @@ impl Workshop<'_> {
             },
             exec: full,
             binds: Vec::new(),
+            digest,
         })
     }
 
@@ -130,6 +143,8 @@ impl Workshop<'_> {
             seccomp: SeccompProfile::Isolation,
             exec: false,
             binds,
+            // This machine's own programs, and no image.
+            digest: None,
         })
     }
 

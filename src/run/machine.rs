@@ -227,6 +227,7 @@ impl Machine<'_, '_> {
         let finished = RunFinished {
             wall_us: started.elapsed().as_micros() as u64,
             engine_version: self.request.engine_version.take(),
+            image_digests: self.request.image_digests.take(),
             interrupted: self.interrupted,
             exit_status,
         };

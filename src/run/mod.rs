@@ -5,6 +5,7 @@
 
 mod attempt;
 mod connection;
+mod digests;
 mod dispatch;
 mod guests;
 mod hear;
@@ -23,6 +24,7 @@ mod services;
 mod spec;
 mod watch;
 
+pub use digests::ImageDigests;
 pub use dispatch::Policy;
 pub use images::{RUNTIME_FOLDER, Workshop};
 pub use interrupt::forward_signals;

@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::digests::ImageDigests;
 use super::dispatch::{ClassIndex, Policy, WorkerNumber};
 use crate::engine::{Container, ContainerSpec, Ending, EngineError};
 use crate::event::{RunStarted, SinkError};
@@ -36,11 +37,11 @@ pub struct Class {
 pub type Command = Box<dyn Fn(&Test) -> Vec<ByteText>>;
 
 /// An answer that may still be on its way.
-pub struct Answer(Mutex<Option<JoinHandle<Option<String>>>>);
+pub struct Answer<T>(Mutex<Option<JoinHandle<Option<T>>>>);
 
-impl Answer {
+impl<T: Send + 'static> Answer<T> {
     /// Asks in a thread of its own, so that nobody waits for it before the end.
-    pub fn to(question: impl FnOnce() -> Option<String> + Send + 'static) -> Self {
+    pub fn to(question: impl FnOnce() -> Option<T> + Send + 'static) -> Self {
         Answer(Mutex::new(std::thread::Builder::new().spawn(question).ok()))
     }
 
@@ -50,7 +51,7 @@ impl Answer {
     }
 
     /// The answer; `None` where there is none, or it was taken before.
-    pub fn take(&self) -> Option<String> {
+    pub fn take(&self) -> Option<T> {
         let thread = self.0.lock().ok()?.take()?;
         thread.join().ok().flatten()
     }
@@ -67,7 +68,9 @@ pub struct Request {
     /// What is made of violations.
     pub responses: Responses,
     /// The engine's version, as soon as it has told it.
-    pub engine_version: Answer,
+    pub engine_version: Answer<String>,
+    /// What names the content of the images in use, as far as it can be told.
+    pub image_digests: ImageDigests,
     /// The classes.
     pub classes: Vec<Class>,
     /// Each test's class.

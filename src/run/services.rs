@@ -188,6 +188,7 @@ fn service(name: &str, recipe: Recipe, limits: &Limits) -> Result<Service, Build
         },
         exec: recipe == Recipe::Full,
         binds: Vec::new(),
+        digest: None,
     };
     let spec = ContainerSpec {
         // The program is in the image, and the project is where the caller says.

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::engine::{Bind, ContainerSpec, Hardening, Owner, SeccompProfile, Tmpfs};
-use crate::model::{Limits, Network};
+use crate::model::{ContentDigest, Limits, Network};
 
 /// Where this program is inside every worker, whatever its image has.
 pub const PROGRAM: &str = "/docker-test";
@@ -30,6 +30,8 @@ pub struct Root {
     pub exec: bool,
     /// What of the host it is made of.
     pub binds: Vec<Bind>,
+    /// Names its content; absent where that is not known, or not yet.
+    pub digest: Option<ContentDigest>,
 }
 
 /// The parts of this machine that every worker of a run has.
@@ -106,6 +108,7 @@ pub fn plain_spec(site: &Site, limits: &Limits) -> ContainerSpec {
         seccomp: SeccompProfile::Isolation,
         exec: true,
         binds: Vec::new(),
+        digest: None,
     };
     ContainerSpec {
         argv: vec![site.program.clone().into_os_string(), "worker".into()],

@@ -16,6 +16,7 @@ pub const MIGRATIONS: &[&str] = &[
     include_str!("v2.sql"),
     include_str!("v3.sql"),
     include_str!("v4.sql"),
+    include_str!("v5.sql"),
 ];
 
 /// Brings `connection` to the newest of `migrations`; one that is there already is left alone.

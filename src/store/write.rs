@@ -138,10 +138,12 @@ fn run_finished(
     run: &str,
     finished: &RunFinished,
 ) -> rusqlite::Result<()> {
+    let digests = Some(&finished.image_digests).filter(|digests| !digests.is_empty());
+    let digests = digests.map(json).transpose()?;
     connection
         .prepare_cached(
             "UPDATE runs SET wall_us = ?2, engine_version = ?3, interrupted = ?4, exit_status = ?5,
-                             ranked = 1
+                             image_digests = ?6, ranked = 1
              WHERE run = ?1",
         )?
         .execute(params![
@@ -150,6 +152,7 @@ fn run_finished(
             finished.engine_version,
             finished.interrupted,
             finished.exit_status,
+            digests,
         ])?;
     peaks::keep(connection, run)
 }

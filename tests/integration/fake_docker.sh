@@ -85,7 +85,7 @@ events)
     ;;
 image)
     case $2 in
-    inspect) echo '["sha256:df60ebb59db0c0b2fa48ef53303716e36edb0de369dd550d3365971890975d6e",7654321]' ;;
+    inspect) cat "$here/image" 2>/dev/null || echo '["sha256:df60ebb59db0c0b2fa48ef53303716e36edb0de369dd550d3365971890975d6e",7654321,null]' ;;
     ls) cat "$here/images" 2>/dev/null ;;
     esac
     ;;

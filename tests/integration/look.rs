@@ -170,6 +170,16 @@ hungriest:
     for word in ["last", "a", "a000000000000000"] {
         assert_eq!(project.run(["show", word]).stdout, said.stdout, "{word}");
     }
+    let digest = format!("sha256:{}", "0123".repeat(16));
+    sql(
+        &project,
+        &format!(
+            r#"UPDATE runs SET image_digests = '{{"full":"{digest}","isolation":"{digest}"}}'"#
+        ),
+    );
+    let text = project.run(["show"]).stdout;
+    let line = "\n  image contents full sha256:012301230123, isolation sha256:012301230123\n";
+    assert!(text.contains(line), "{text}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
+use crate::fake_engine::fake;
 use crate::harness::{Project, Said};
 use crate::host_run::HOST;
 
@@ -191,4 +192,155 @@ fn what_cannot_be_merged_leaves_nothing_behind() {
             .count(),
         0
     );
+}
+
+/// What the fake docker says of every image.
+fn image(project: &Project, id: &str, content: Option<&str>) {
+    let mut labels = serde_json::json!({"dev.docker-test.image": "isolation"});
+    if let Some(content) = content {
+        labels["dev.docker-test.content"] = digest(content).into();
+    }
+    let answer = serde_json::json!([digest(id), 7, labels]).to_string();
+    fs::write(project.path().join(".fake/image"), answer + "\n").unwrap();
+}
+
+fn digest(start: &str) -> String {
+    format!("sha256:{start:0<64}")
+}
+
+/// Runs a shard with the fake docker as on a machine of its own.
+fn docker_shard(project: &Project, shard: &str, more: &[&str], name: &str) {
+    let _ = fs::remove_dir_all(project.path().join("test-results"));
+    let arguments = ["run", "--workers", "1", "--shard", shard];
+    let said = project.run(arguments.iter().chain(more));
+    assert_eq!(said.status, 0, "{}", said.stderr);
+    fs::rename(database(project), project.path().join(name)).unwrap();
+}
+
+/// What the database says of its only run.
+fn of_run(project: &Project, name: &str, column: &str) -> String {
+    let path = project.path().join(name);
+    let connection = rusqlite::Connection::open(path).unwrap();
+    let query = format!("select coalesce({column}, 'NULL') from runs");
+    connection
+        .query_row(&query, [], |row| row.get::<_, rusqlite::types::Value>(0))
+        .map(|value| match value {
+            rusqlite::types::Value::Integer(number) => number.to_string(),
+            rusqlite::types::Value::Text(text) => text,
+            other => panic!("{other:?}"),
+        })
+        .unwrap()
+}
+
+/// The certificate of both shards, with these lines of its images.
+fn certificate(project: &Project, images: &str) -> String {
+    let line = |shard: u32| {
+        let name = format!("{shard}.db");
+        let tests = of_run(project, &name, "planned");
+        let run = of_run(project, &name, "run");
+        format!("shard {shard}/2: {tests} tests, run {run}\n")
+    };
+    format!(
+        "suite {}: 5 tests in 2 shards\n{}{}{images}each test is there exactly once: 5 pass\n\
+         record: {}\n",
+        of_run(project, "1.db", "suite"),
+        line(1),
+        line(2),
+        project
+            .path()
+            .canonicalize()
+            .unwrap()
+            .join("all.db")
+            .display(),
+    )
+}
+
+fn five() -> Project {
+    NAMES
+        .iter()
+        .fold(fake(), |project, name| project.test(name, "true"))
+}
+
+const ALL: [&str; 4] = ["1.db", "2.db", "-o", "all.db"];
+
+/// Each machine builds our images for itself: what they are made of counts, not their ids.
+#[test]
+fn images_of_the_same_parts_are_the_same() {
+    let project = five();
+    for (shard, id) in [("1/2", "aa"), ("2/2", "bb")] {
+        image(&project, id, Some("cc"));
+        docker_shard(&project, shard, &[], &format!("{}.db", &shard[..1]));
+    }
+    let recorded = format!(r#"{{"isolation":"{}"}}"#, digest("cc"));
+    assert_eq!(of_run(&project, "1.db", "image_digests"), recorded);
+    let said = merge(&project, &ALL);
+    let expected = certificate(&project, "image isolation: sha256:cc0000000000\n");
+    assert_eq!(
+        (said.stdout, said.stderr.as_str(), said.status),
+        (expected, "", 0)
+    );
+    let said = merge(
+        &project,
+        &[&ALL[..], &["--message-format", "json"]].concat(),
+    );
+    let found: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!(
+        found["images"],
+        serde_json::json!({"isolation": digest("cc")})
+    );
+}
+
+#[test]
+fn images_that_differ_are_not_merged() {
+    for (more, word, first, second) in [
+        // One built it by hand: it has only its id.
+        (&[][..], "isolation", "cc", "bb"),
+        // It is the user's: a label says whose image it is built on, and nothing of it.
+        (&["--image", "debian:12"], "debian:12", "aa", "bb"),
+    ] {
+        let project = five();
+        image(&project, "aa", Some("cc"));
+        docker_shard(&project, "1/2", more, "1.db");
+        image(&project, "bb", (word != "isolation").then_some("cc"));
+        docker_shard(&project, "2/2", more, "2.db");
+        let said = merge(&project, &ALL);
+        let expected = format!(
+            "error: 1.db and 2.db cannot be merged: image {word} was not the same: \
+             sha256:{first}0000000000 in shard 1/2, sha256:{second}0000000000 in shard 2/2\n\
+             hint: build or pull the same image on every machine; for instance one job builds it and the others load it\n"
+        );
+        assert_eq!(
+            (said.stdout.as_str(), said.stderr, said.status),
+            ("", expected, 2)
+        );
+        assert!(!project.path().join("all.db").exists());
+    }
+}
+
+/// A launcher that was killed has not said which image it had; without a container there is none.
+#[test]
+fn images_that_nothing_is_known_of_are_not_compared() {
+    let project = five();
+    image(&project, "aa", None);
+    docker_shard(&project, "1/2", &[], "1.db");
+    shard(&project, "2/2", "2.db");
+    assert_eq!(of_run(&project, "2.db", "image_digests"), "NULL");
+    let said = merge(&project, &ALL);
+    let expected = certificate(&project, "images not compared: isolation\n");
+    assert_eq!(
+        (said.stdout, said.stderr.as_str(), said.status),
+        (expected, "", 0)
+    );
+    let host = five();
+    for shard in ["1/2", "2/2"] {
+        docker_shard(
+            &host,
+            shard,
+            &["--image", "host"],
+            &format!("{}.db", &shard[..1]),
+        );
+    }
+    assert_eq!(of_run(&host, "1.db", "image_digests"), "NULL");
+    let expected = certificate(&host, "images not compared: host\n");
+    assert_eq!(merge(&host, &ALL).stdout, expected);
 }

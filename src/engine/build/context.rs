@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use super::{BuildError, Recipe};
-use crate::model::ByteText;
+use crate::model::{ByteText, ContentDigest};
 
 /// The folder in the context whose files go to /usr/local/bin.
 pub const BINARIES: &str = "bin/";
@@ -39,6 +39,34 @@ pub fn make(recipe: Recipe, binary: &Path, runtime: Option<&Path>) -> Result<Tem
     Ok(folder)
 }
 
+/// What an image of this context on the base with this id is made of: a SHA-256 over those of the
+/// Dockerfile and the binaries, over their names and the id. What else a Dockerfile gets, packages
+/// say, is not in it.
+///
+/// # Errors
+/// A file cannot be read.
+pub fn content(context: &Path, base_id: &str) -> Result<ContentDigest, BuildError> {
+    let of = |path: &Path| sha256(path).map_err(at(path));
+    let binaries = context.join(BINARIES);
+    let mut names: Vec<_> = fs::read_dir(&binaries)
+        .and_then(|entries| entries.map(|entry| Ok(entry?.file_name())).collect())
+        .map_err(at(&binaries))?;
+    names.sort();
+    let mut digest = Sha256::new();
+    // With its length, so that no two sets of parts look the same.
+    let mut add = |part: &[u8]| {
+        digest.update((part.len() as u64).to_le_bytes());
+        digest.update(part);
+    };
+    add(&of(&context.join("Dockerfile"))?);
+    add(base_id.as_bytes());
+    for name in names {
+        add(name.as_encoded_bytes());
+        add(&of(&binaries.join(name))?);
+    }
+    Ok(ContentDigest::of_sha256(digest.finalize().into()))
+}
+
 /// The first twelve hexadecimal digits of the runtime file's SHA-256.
 ///
 /// # Errors
@@ -46,11 +74,14 @@ pub fn make(recipe: Recipe, binary: &Path, runtime: Option<&Path>) -> Result<Tem
 pub fn runtime_digest(path: &Path) -> Result<String, BuildError> {
     check_runtime(path)?;
     let digest = sha256(path).map_err(|error| refused(path, error.to_string()))?;
-    Ok(digest[..12].to_owned())
+    Ok(digest[..6]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect())
 }
 
 /// In pieces: a runtime can be 100 MB.
-fn sha256(path: &Path) -> io::Result<String> {
+fn sha256(path: &Path) -> io::Result<[u8; 32]> {
     let mut file = File::open(path)?;
     let mut digest = Sha256::new();
     let mut piece = vec![0; 64 << 10];
@@ -60,11 +91,7 @@ fn sha256(path: &Path) -> io::Result<String> {
             count => digest.update(&piece[..count]),
         }
     }
-    Ok(digest
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect())
+    Ok(digest.finalize().into())
 }
 
 fn check_runtime(path: &Path) -> Result<(), BuildError> {

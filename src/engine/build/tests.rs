@@ -112,6 +112,33 @@ fn the_context_is_small_and_can_be_read_by_everybody() {
 }
 
 #[test]
+fn whatever_goes_in_changes_what_an_image_is_made_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let binary = executable(&folder, "binary");
+    let runtime = executable(&folder, "mylang");
+    let content = |runtime: Option<&Path>, change: &dyn Fn(&Path), base: &str| {
+        let context = context::make(Recipe::Isolation, &binary, runtime).unwrap();
+        change(context.path());
+        context::content(context.path(), base).unwrap()
+    };
+    let nothing = |_: &Path| {};
+    let write = |name: &'static str| move |path: &Path| fs::write(path.join(name), "x").unwrap();
+    let same = content(None, &nothing, "sha256:1");
+    assert_eq!(content(None, &nothing, "sha256:1"), same);
+    let others = [
+        content(None, &nothing, "sha256:2"),
+        content(None, &write("Dockerfile"), "sha256:1"),
+        content(None, &write("bin/docker-test"), "sha256:1"),
+        content(None, &write("bin/other"), "sha256:1"),
+        content(Some(&runtime), &nothing, "sha256:1"),
+    ];
+    let all: std::collections::BTreeSet<_> = others.iter().chain([&same]).collect();
+    assert_eq!(all.len(), 6, "{all:?}");
+    // A file beside them does not go in.
+    assert_eq!(content(None, &write("note"), "sha256:1"), same);
+}
+
+#[test]
 fn what_looks_like_an_option_is_no_base() {
     for bad in [
         "--privileged",
@@ -134,8 +161,10 @@ fn what_looks_like_an_option_is_no_base() {
     }
 }
 
+const IMAGE: &str = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
 /// The engine has every image, and no BuildKit.
-const CLASSIC: &str = r#"case "$1 $2" in "image inspect") echo '["sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",1234]' ;; "buildx version") exit 1 ;; *) echo "switch $DOCKER_BUILDKIT" ;; esac"#;
+const CLASSIC: &str = r#"case "$1 $2" in "image inspect") echo '["sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",1234,null]' ;; "buildx version") exit 1 ;; *) echo "switch $DOCKER_BUILDKIT" ;; esac"#;
 
 #[test]
 fn the_classic_builder_gets_a_whole_command_line() {
@@ -149,6 +178,10 @@ fn the_classic_builder_gets_a_whole_command_line() {
     assert_eq!(built.reference, format!("docker-test/isolation:{version}"));
     assert_eq!(built.size_bytes, 1234);
     assert_eq!(lines, ["switch 0"]);
+    // Of this script's only image, and of the files that a build of this recipe has.
+    let program = fake.file("program");
+    let context = context::make(Recipe::Isolation, &program, None).unwrap();
+    let digest = context::content(context.path(), IMAGE).unwrap();
     let mut arguments = call(&fake, "build").unwrap();
     let context = arguments.pop().unwrap();
     assert!(context.starts_with('/'), "{context}");
@@ -163,6 +196,7 @@ fn the_classic_builder_gets_a_whole_command_line() {
             "--build-arg=BASE_IMAGE=debian:12",
             "--build-arg=BINARIES=bin/",
             &format!("--build-arg=VERSION={version}"),
+            &format!("--label=dev.docker-test.content={digest}"),
         ]
     );
     assert_eq!(call(&fake, "pull"), None);
@@ -174,7 +208,14 @@ fn podman_builds_in_the_format_that_has_a_health_check() {
     assert_eq!(builder(&fake.podman(), None).unwrap(), Builder::Buildah);
     assert!(fake.calls().is_empty());
     let request = request("/p".into());
-    let arguments = arguments(Builder::Buildah, &request, "a:1", "r:1", Path::new("/c"));
+    let arguments = arguments(
+        Builder::Buildah,
+        &request,
+        "a:1",
+        "r:1",
+        None,
+        Path::new("/c"),
+    );
     assert_eq!(arguments[2], "--format=docker");
 }
 
@@ -265,7 +306,7 @@ fn words_of_a_failed_pull() {
 #[test]
 fn a_failed_step_is_quoted_and_safe() {
     let fake = Fake::new(
-        r#"case "$1" in image) echo '["sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",1]' ;; buildx) exit 1 ;; build) echo "DEPRECATED: old" >&2; echo "  more" >&2; echo >&2; i=0; while [ $i -lt 50 ]; do echo "line $i"; i=$((i + 1)); done; printf 'E: \033[2Jno package\n' >&2; exit 100 ;; esac"#,
+        r#"case "$1" in image) echo '["sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",1,null]' ;; buildx) exit 1 ;; build) echo "DEPRECATED: old" >&2; echo "  more" >&2; echo >&2; i=0; while [ $i -lt 50 ]; do echo "line $i"; i=$((i + 1)); done; printf 'E: \033[2Jno package\n' >&2; exit 100 ;; esac"#,
     );
     let (result, lines) = build_with(&fake, |_| {});
     let text = result.unwrap_err().to_string();

@@ -9,6 +9,7 @@ use super::super::call::{Answer, Call, one_line};
 use super::super::spec::LABEL;
 use super::super::{EngineError, Found, FoundImage, Image, Owner};
 use super::{Docker, Flavour, argv, diagnose};
+use crate::model::ContentDigest;
 
 /// Labels that say whose a container is, in the order of the columns asked for.
 const OWNER: [&str; 4] = ["run", "boot", "pid", "pid-start"];
@@ -123,8 +124,10 @@ pub fn remove_network(docker: &Docker, id: &str) -> Result<(), EngineError> {
 pub fn image(docker: &Docker, reference: &str) -> Result<Option<Image>, EngineError> {
     // Podman calls it so, and leaves its kind out.
     let columns = match docker.flavour() {
-        Flavour::Docker => "[{{json .Id}},{{json .Size}}]",
-        Flavour::Podman => "[{{json .ID}},{{json .Size}}]",
+        Flavour::Docker => {
+            "[{{json .Id}},{{json .Size}},{{with .Config}}{{json .Labels}}{{else}}null{{end}}]"
+        }
+        Flavour::Podman => "[{{json .ID}},{{json .Size}},{{json .Labels}}]",
     };
     let call = docker.call([
         "image",
@@ -138,13 +141,22 @@ pub fn image(docker: &Docker, reference: &str) -> Result<Option<Image>, EngineEr
     if !answer.status.success() {
         return absent(docker, &call, &answer).map(|()| None);
     }
-    let found = rows(&call, &answer.stdout, |(id, size_bytes): (String, u64)| {
+    type Columns = (String, u64, Option<BTreeMap<String, String>>);
+    let found = rows(&call, &answer.stdout, |columns: Columns| {
+        let (id, size_bytes, labels) = columns;
         let id = if is_hex_id(&id) {
             format!("sha256:{id}")
         } else {
             id
         };
-        is_image_id(&id).then_some(Image { id, size_bytes })
+        let content = labels.as_ref();
+        let content = content.and_then(|labels| labels.get(ContentDigest::LABEL));
+        is_image_id(&id).then_some(Image {
+            id,
+            size_bytes,
+            // Anybody can label an image: what is no digest says nothing.
+            content: content.and_then(|text| ContentDigest::parse(text)),
+        })
     })?;
     match <[Image; 1]>::try_from(found) {
         Ok([image]) => Ok(Some(image)),
@@ -375,7 +387,7 @@ mod tests {
 
     #[test]
     fn an_image_is_there_or_not() {
-        let there = Fake::new(&format!("echo '[\"sha256:{ID}\",42]'"));
+        let there = Fake::new(&format!("echo '[\"sha256:{ID}\",42,null]'"));
         assert_eq!(there.docker().image("a:1").unwrap().unwrap().size_bytes, 42);
         let missing = Fake::new("echo 'Error: No such image: a:1' >&2; exit 1");
         assert_eq!(missing.docker().image("a:1").unwrap(), None);
@@ -390,11 +402,31 @@ mod tests {
     }
 
     #[test]
+    fn an_image_says_what_it_is_made_of() {
+        let content = format!("sha256:{}", ID.replace('d', "0"));
+        let image = |labels: &str| {
+            let fake = Fake::new(&format!("echo '[\"sha256:{ID}\",42,{labels}]'"));
+            let image = fake.docker().image("a:1").unwrap().unwrap();
+            let digest = |digest: Option<ContentDigest>| digest.unwrap().to_string();
+            assert_eq!(digest(image.digest()), format!("sha256:{ID}"));
+            digest(image.digest_of_ours())
+        };
+        let labelled = format!(r#"{{"a":"b","dev.docker-test.content":"{content}"}}"#);
+        assert_eq!(image(&labelled), content);
+        for none in ["null", "{}", r#"{"dev.docker-test.content":"latest"}"#] {
+            assert_eq!(image(none), format!("sha256:{ID}"), "{none}");
+        }
+    }
+
+    #[test]
     fn podman_names_images_in_its_own_way() {
-        let there = Fake::new(&format!("echo '[\"{ID}\",42]'"));
+        let there = Fake::new(&format!("echo '[\"{ID}\",42,{{}}]'"));
         let image = there.podman().image("a:1").unwrap().unwrap();
         assert_eq!(image.id, format!("sha256:{ID}"));
-        assert!(there.calls()[0].contains(&"[{{json .ID}},{{json .Size}}]".to_string()));
+        assert!(
+            there.calls()[0]
+                .contains(&"[{{json .ID}},{{json .Size}},{{json .Labels}}]".to_string())
+        );
         let missing =
             Fake::new("echo 'Error: inspecting object: a:1: image not known' >&2; exit 125");
         assert_eq!(missing.podman().image("a:1").unwrap(), None);

@@ -20,7 +20,7 @@ mod mounts;
 mod podman;
 mod probe;
 #[cfg(test)]
-mod real_tests;
+pub(super) mod real_tests;
 mod replicas;
 
 use std::ffi::OsString;

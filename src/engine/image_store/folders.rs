@@ -48,6 +48,9 @@ pub struct Content {
     /// What its config says of its processes.
     #[serde(flatten)]
     pub process: Process,
+    /// What its label says that it is made of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
 }
 
 /// The store's root folder; nothing needs to be there.

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use super::archive::Archive;
 use super::error::Refusal;
 use super::stream::Digest;
-use crate::model::{ByteText, escape};
+use crate::model::{ByteText, ContentDigest, escape};
 
 const INDEXES: [&str; 2] = [
     "application/vnd.oci.image.index.v1+json",
@@ -46,6 +46,8 @@ pub struct Described {
     pub layers: Vec<Layer>,
     /// What its config says of its processes.
     pub process: Process,
+    /// What its label says that it is made of.
+    pub content: Option<ContentDigest>,
 }
 
 /// A layer, as a part of the archive.
@@ -114,6 +116,8 @@ struct Running {
     env: Option<Vec<String>>,
     #[serde(default)]
     working_dir: Option<String>,
+    #[serde(default)]
+    labels: Option<BTreeMap<String, String>>,
 }
 
 #[derive(Deserialize)]
@@ -298,10 +302,14 @@ impl Found<'_> {
             environment: running.env.iter().flatten().filter_map(variable).collect(),
             working_directory: running.working_dir.filter(|path| !path.is_empty()),
         };
+        let labels = running.labels.unwrap_or_default();
         let image = Described {
             id,
             layers,
             process,
+            content: labels
+                .get(ContentDigest::LABEL)
+                .and_then(|text| ContentDigest::parse(text)),
         };
         self.candidates.push(Candidate { names, image });
     }

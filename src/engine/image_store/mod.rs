@@ -26,6 +26,7 @@ use walkdir::WalkDir;
 
 pub use error::ImageStoreError;
 
+use crate::model::ContentDigest;
 use archive::Archive;
 use folders::{Content, Folders, Reference, lock_alone, lock_shared};
 use layer::{Budget, Limits, apply};
@@ -66,6 +67,8 @@ pub struct StoredImage {
     pub environment: Vec<(String, String)>,
     /// The folder that its config has processes start in.
     pub working_directory: Option<String>,
+    /// What its label says that it is made of.
+    pub content: Option<ContentDigest>,
 }
 
 /// An image that was imported.
@@ -216,6 +219,7 @@ impl ImageStore {
             imported_unix_us: entry.imported_unix_us,
             environment: content.process.environment,
             working_directory: content.process.working_directory,
+            content: content.content.as_deref().and_then(ContentDigest::parse),
         }))
     }
 
@@ -229,11 +233,12 @@ impl ImageStore {
         let root = made.join("rootfs");
         let tree = Tree::create(&root)?;
         let mut budget = Budget::new(self.limits);
-        let (id, process) = match manifest::read(archive, reference, machine())? {
+        let (id, process, label) = match manifest::read(archive, reference, machine())? {
             Some(Described {
                 id,
                 layers,
                 process,
+                content,
             }) => {
                 for layer in layers {
                     let part = archive.part(&layer.part);
@@ -251,7 +256,7 @@ impl ImageStore {
                         &mut budget,
                     )?;
                 }
-                (id, process)
+                (id, process, content)
             }
             None => {
                 apply(
@@ -261,7 +266,7 @@ impl ImageStore {
                     &mut budget,
                 )?;
                 let id = Digest::of(archive.whole()).map_err(cannot_read)?;
-                (id, Process::default())
+                (id, Process::default(), None)
             }
         };
         let (files, size_bytes) = measure(&root)?;
@@ -270,6 +275,7 @@ impl ImageStore {
             size_bytes,
             files,
             process,
+            content: label.map(|label| label.to_string()),
         };
         folders::write(&made.join("image.json"), &content)?;
         // After a power failure, too, what is seen is whole.

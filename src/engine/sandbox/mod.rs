@@ -239,6 +239,7 @@ impl Engine for Sandbox {
         Ok(self.find(reference)?.map(|image| Image {
             id: image.id,
             size_bytes: image.size_bytes,
+            content: image.content,
         }))
     }
 

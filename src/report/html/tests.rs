@@ -30,6 +30,7 @@ fn run() -> StoredRun {
         interrupted: None,
         level: Some("standard".into()),
         network: None,
+        image_digests: Default::default(),
         profiles: Some(json!({"fast": {"memory_bytes": 7}})),
     }
 }

@@ -1,10 +1,13 @@
 //! Parts of a suite, for `merge`.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Row, params};
 use serde_json::Value;
 
+use super::run::image_digests;
 use super::{AnyBytes, Reader};
-use crate::model::{ByteText, Shard};
+use crate::model::{ByteText, ContentDigest, Shard};
 use crate::store::{Store, StoreError};
 
 /// A run as a part of a suite.
@@ -18,6 +21,8 @@ pub struct StoredPart {
     pub shard: Option<Shard>,
     /// The limits of each profile.
     pub profiles: Option<Value>,
+    /// What names the content of each image in use, by its word, where that is known.
+    pub image_digests: BTreeMap<String, ContentDigest>,
     /// The tests that it planned: id, profile, image.
     pub planned: Vec<(ByteText, String, String)>,
     /// The tests of the others, with their shards' numbers.
@@ -46,7 +51,7 @@ impl Reader {
                 .prepare_cached(
                     "WITH newest AS (SELECT run, merged FROM runs
                                      ORDER BY started_unix_us DESC, run LIMIT 1)
-                     SELECT run, suite, shard, shards, profiles FROM runs
+                     SELECT run, suite, shard, shards, profiles, image_digests FROM runs
                      WHERE run = (SELECT run FROM newest) OR merged = (SELECT merged FROM newest)
                      ORDER BY shard, run",
                 )?
@@ -57,6 +62,7 @@ impl Reader {
                         suite: row.get(1)?,
                         shard: Shard::new(shard.unwrap_or(1), shards.unwrap_or(1)),
                         profiles: row.get(4)?,
+                        image_digests: image_digests(row, 5)?,
                         planned: Vec::new(),
                         elsewhere: Vec::new(),
                         finals: Vec::new(),

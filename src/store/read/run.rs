@@ -1,11 +1,13 @@
 //! Runs and their workers.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{OptionalExtension, Row, params};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::{AnyBytes, Reader, unsigned};
-use crate::model::ByteText;
+use crate::model::{ByteText, ContentDigest};
 use crate::store::StoreError;
 
 /// A run as it was recorded. What an older version did not record is absent.
@@ -43,6 +45,8 @@ pub struct StoredRun {
     pub level: Option<String>,
     /// The network.
     pub network: Option<String>,
+    /// What names the content of each image, by its word, where that was recorded.
+    pub image_digests: BTreeMap<String, ContentDigest>,
     /// The limits of each profile, as `Limits` serialises: durations as `{secs, nanos}`.
     pub profiles: Option<Value>,
 }
@@ -70,7 +74,8 @@ pub struct StoredWorker {
 
 pub(super) const COLUMNS: &str =
     "run, started_unix_us, wall_us, version, engine, engine_version, host, machine,
-    project, images, workers, planned, exit_status, interrupted, level, network, profiles";
+    project, images, workers, planned, exit_status, interrupted, level, network, profiles,
+    image_digests";
 
 impl Reader {
     /// The newest runs, newest first, at most so many.
@@ -149,6 +154,22 @@ impl Reader {
     }
 }
 
+/// The digests in a column; what is none is left out.
+pub(super) fn image_digests(
+    row: &Row<'_>,
+    column: usize,
+) -> rusqlite::Result<BTreeMap<String, ContentDigest>> {
+    let text: Option<String> = row.get(column)?;
+    let all: BTreeMap<String, Value> = text
+        .and_then(|text| serde_json::from_str(&text).ok())
+        .unwrap_or_default();
+    let digest = |(word, value): (String, Value)| {
+        let digest = ContentDigest::parse(value.as_str()?)?;
+        Some((word, digest))
+    };
+    Ok(all.into_iter().filter_map(digest).collect())
+}
+
 pub(super) fn run(row: &Row<'_>) -> rusqlite::Result<StoredRun> {
     let images: String = row.get(9)?;
     Ok(StoredRun {
@@ -169,5 +190,6 @@ pub(super) fn run(row: &Row<'_>) -> rusqlite::Result<StoredRun> {
         level: row.get(14)?,
         network: row.get(15)?,
         profiles: row.get(16)?,
+        image_digests: image_digests(row, 17)?,
     })
 }

@@ -7,7 +7,7 @@ use super::*;
 use crate::store::Reader;
 
 /// How many fixtures there are: one for each version.
-const VERSIONS: usize = 4;
+const VERSIONS: usize = 5;
 
 /// A copy of a version's fixture in the place of the results.
 fn old_database(folder: &TempDir, version: usize) -> std::path::PathBuf {
@@ -99,6 +99,11 @@ fn levels_are_those_that_were_recorded() {
             4,
             "NULL; NULL; paranoid internal 1; standard none 0; standard none 0; standard none 0",
         ),
+        (
+            5,
+            "NULL; NULL; paranoid internal 1; standard none 0; standard none 0; standard none 0; \
+             standard none 0",
+        ),
     ] {
         let folder = TempDir::new().unwrap();
         let path = old_database(&folder, version);
@@ -137,7 +142,7 @@ fn later_migrations_run_on_every_version() {
         "ALTER TABLE attempts ADD COLUMN later_us INTEGER",
         "UPDATE attempts SET later_us = wall_us",
     ]);
-    for (version, measured) in [(1, 3), (2, 4), (3, 8), (4, 9)] {
+    for (version, measured) in [(1, 3), (2, 4), (3, 8), (4, 9), (5, 10)] {
         let folder = TempDir::new().unwrap();
         let path = old_database(&folder, version);
         let connection = Connection::open(&path).unwrap();
@@ -226,4 +231,38 @@ fn shards_of_version_4() {
     assert_eq!(row(&path, &columns), recorded("5a1b", 2, 3, "9d2e", seed));
     let elsewhere = format!("{elsewhere} WHERE run = '{RUN}'");
     assert_eq!(row(&path, &elsewhere), [text("FF 3 fast isolation")]);
+}
+
+/// What version 5 added: what names the content of a run's images. Older runs have nothing.
+#[test]
+fn image_digests_of_version_5() {
+    let folder = TempDir::new().unwrap();
+    let path = old_database(&folder, 4);
+    drop(Store::open(folder.path()).unwrap());
+    let known = "SELECT count(*) || ' ' || count(image_digests) FROM runs";
+    assert_eq!(row(&path, known), [text("6 0")]);
+
+    let folder = TempDir::new().unwrap();
+    let path = old_database(&folder, 5);
+    assert_eq!(row(&path, known), [text("7 1")]);
+    let reader = Reader::open(folder.path()).unwrap().unwrap();
+    let run = reader.run("4c1a7e0000000007").unwrap().unwrap();
+    let shown = |(word, digest): (&String, &ContentDigest)| format!("{word} {}", digest.short());
+    let digests: Vec<_> = run.image_digests.iter().map(shown).collect();
+    assert_eq!(
+        digests,
+        [
+            "debian:12 sha256:d10000000000",
+            "isolation sha256:150000000000"
+        ]
+    );
+    assert_eq!(
+        reader.newest_parts().unwrap()[0].image_digests,
+        run.image_digests
+    );
+    // A word that is none, from whoever wrote it, is no digest.
+    let odd = r#"UPDATE runs SET image_digests = '{"a":"latest","b":7}'"#;
+    Connection::open(&path).unwrap().execute(odd, []).unwrap();
+    let run = reader.run("4c1a7e0000000007").unwrap().unwrap();
+    assert_eq!(run.image_digests.len(), 0);
 }

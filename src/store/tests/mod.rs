@@ -23,9 +23,9 @@ use crate::event::{
     Severity, WorkerEnded, WorkerStarted,
 };
 use crate::model::{
-    FailReason, ImageChoice, Leak, Level, Network, Outcome, ProfileOrigin, Resources, Sample,
-    Shard, Source, Spread, Statistics, StopReason, Termination, Test, TestId, TimeoutState,
-    Violation, ViolationKind, ViolationSeverity,
+    ContentDigest, FailReason, ImageChoice, Leak, Level, Network, Outcome, ProfileOrigin,
+    Resources, Sample, Shard, Source, Spread, Statistics, StopReason, Termination, Test, TestId,
+    TimeoutState, Violation, ViolationKind, ViolationSeverity,
 };
 use crate::protocol::Attestation;
 
@@ -192,6 +192,7 @@ fn run_finished() -> Event {
     Event::RunFinished(RunFinished {
         wall_us: 77,
         engine_version: Some("20.10.24".into()),
+        image_digests: [("isolation".into(), ContentDigest::of_sha256([0x15; 32]))].into(),
         interrupted: Some(2),
         exit_status: 130,
     })
@@ -232,7 +233,7 @@ fn a_run_from_start_to_end() {
     let mut store = open(&folder);
     store.take(&[run_started(RUN, &[b"b", b"a"])]).unwrap();
     let runs = "SELECT run, started_unix_us, wall_us, version, engine, engine_version, host,
-                project, images, workers, planned, exit_status, interrupted FROM runs";
+                project, images, workers, planned, exit_status, interrupted, image_digests FROM runs";
     let mut expected = vec![
         text(RUN),
         Value::Integer(1_700_000_000_000_000),
@@ -245,6 +246,7 @@ fn a_run_from_start_to_end() {
         text(r#"["isolation"]"#),
         Value::Integer(2),
         Value::Integer(2),
+        Value::Null,
         Value::Null,
         Value::Null,
     ];
@@ -262,6 +264,7 @@ fn a_run_from_start_to_end() {
     expected[5] = text("20.10.24");
     expected[11] = Value::Integer(130);
     expected[12] = Value::Integer(2);
+    expected[13] = text(&format!(r#"{{"isolation":"sha256:{}"}}"#, "15".repeat(32)));
     assert_eq!(row(store.path(), runs), expected);
 }
 

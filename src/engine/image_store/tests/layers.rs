@@ -58,6 +58,7 @@ fn check_two(image: &StoredImage) {
     assert!(!image.root.join("tree").exists());
     let environment = vec![("PATH".to_owned(), "/bin:/opt/bin".to_owned())];
     assert_eq!(image.environment, environment);
+    assert_eq!(image.content, ContentDigest::parse(CONTENT));
     assert_eq!(image.working_directory.as_deref(), Some("/srv"));
 }
 

@@ -16,6 +16,7 @@ use tempfile::TempDir;
 
 use super::stream::Digest;
 use super::{ImageStore, ImageStoreError, Imported, StoredImage, machine};
+use crate::model::ContentDigest;
 
 /// A store in a folder of its own.
 pub struct Fixture {
@@ -199,12 +200,16 @@ impl Layout {
     }
 }
 
+/// What the label of each says that it is made of.
+pub const CONTENT: &str = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
 /// An image's config.
 pub fn config(architecture: &str, diff_ids: &[&str]) -> Vec<u8> {
     let config = json!({
         "os": "linux",
         "architecture": architecture,
-        "config": {"Env": ["PATH=/bin:/opt/bin", "odd"], "WorkingDir": "/srv"},
+        "config": {"Env": ["PATH=/bin:/opt/bin", "odd"], "WorkingDir": "/srv",
+                   "Labels": {"a": "b", ContentDigest::LABEL: CONTENT}},
         "rootfs": {"type": "layers", "diff_ids": diff_ids},
     });
     config.to_string().into_bytes()
