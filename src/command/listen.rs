@@ -70,11 +70,40 @@ fn adopt(results: &Path, project: &Path) {
         return;
     };
     let is_empty = fs::read_dir(results).is_ok_and(|mut entries| entries.next().is_none());
-    if found.is_dir() && found.uid() == 0 && wanted.uid() != 0 && is_empty {
+    let is_wanted = found.is_dir() && found.uid() == 0 && wanted.uid() != 0 && is_empty;
+    if is_wanted && is_in(results, project) {
         let (user, group) = (Some(wanted.uid()), Some(wanted.gid()));
         let ignore = results.join(".gitignore");
         if chown(results, user, group).is_ok() && fs::write(&ignore, "*\n").is_ok() {
             let _ = chown(&ignore, user, group);
         }
+    }
+}
+
+/// Whether a folder is one of the project's own, and not one that a link in the project led the engine
+/// to: that can be any of the machine's.
+fn is_in(folder: &Path, project: &Path) -> bool {
+    let Ok(folder) = folder.metadata() else {
+        return false;
+    };
+    let entries = fs::read_dir(project).into_iter().flatten().flatten();
+    let mut found = entries.filter_map(|entry| fs::symlink_metadata(entry.path()).ok());
+    found.any(|entry| (entry.dev(), entry.ino()) == (folder.dev(), folder.ino()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_makes_nothing_the_projects() {
+        let [project, elsewhere] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let results = project.path().join("test-results");
+        std::os::unix::fs::symlink(elsewhere.path(), &results).unwrap();
+        assert!(!is_in(elsewhere.path(), project.path()), "as it is mounted");
+        assert!(!is_in(&results, project.path()));
+        fs::remove_file(&results).unwrap();
+        fs::create_dir(&results).unwrap();
+        assert!(is_in(&results, project.path()));
     }
 }

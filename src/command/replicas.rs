@@ -49,10 +49,7 @@ impl Crew {
         let failed = |error: std::io::Error| {
             Failure::engine(format!("no temporary folder for the compose file: {error}"))
         };
-        let folder = tempfile::Builder::new()
-            .prefix("docker-test-")
-            .tempdir()
-            .map_err(failed)?;
+        let folder = private_folder().map_err(failed)?;
         // Replicas are another user; nobody else comes through the folder above.
         let share = folder.path().join("share");
         fs::create_dir(&share).map_err(failed)?;
@@ -81,6 +78,14 @@ impl Crew {
     }
 }
 
+/// A folder that no other user comes through, whatever is open to everybody inside.
+fn private_folder() -> std::io::Result<tempfile::TempDir> {
+    tempfile::Builder::new()
+        .prefix("docker-test-")
+        .permissions(fs::Permissions::from_mode(0o700))
+        .tempdir()
+}
+
 /// How much there is to do in each class: seconds where they are known, else tests.
 fn work(request: &Request) -> Vec<f64> {
     let mut work = vec![0.0; request.classes.len()];
@@ -99,5 +104,17 @@ impl Drop for Crew {
             let name = &self.project.name;
             eprintln!("warning: the replicas of {name} are left to `docker-test clean`: {error}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_else_comes_to_the_token() {
+        let folder = private_folder().unwrap();
+        let mode = folder.path().metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
     }
 }

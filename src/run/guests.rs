@@ -1,10 +1,12 @@
 //! Workers that dial in: what a run makes of them. Nobody here holds their containers, so all that can
 //! be done to one is to end its connection.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::net::Shutdown;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use nix::sys::socket::{MsgFlags, send};
@@ -13,7 +15,7 @@ use super::connection::listen_to;
 use super::dispatch::{ClassIndex, Fit, WorkerNumber};
 use super::limits::{narrower, wider};
 use super::machine::{Machine, no_thread};
-use super::request::RunError;
+use super::request::{Message, RunError};
 use crate::engine::{Container, Ending, EngineError, Pipes};
 use crate::event::{Event, Notice, Severity};
 use crate::model::escape;
@@ -181,11 +183,8 @@ impl Machine<'_, '_> {
     /// A worker that was told to finish ends at once where it has nothing in hand; one that is
     /// started from here has its own time for that.
     pub fn expect_goodbye(&mut self, number: WorkerNumber) {
-        let is_guest = |number| {
-            let worker = self.workers.get(&number);
-            worker.is_some_and(|worker| worker.guest.is_some())
-        };
-        if is_guest(number) && self.dispatcher.running(number).is_none() {
+        let waits = |own: &super::machine::Connection| own.guest.is_some() && own.kill_at.is_none();
+        if self.dispatcher.is_leaving(number) && self.workers.get(&number).is_some_and(waits) {
             self.kill_later(number, GOODBYE);
         }
     }
@@ -249,11 +248,23 @@ impl Machine<'_, '_> {
         is_own
     }
 
-    /// Ends all connections that are left.
-    pub fn hang_up(&self) {
-        for worker in self.workers.values().filter(|own| own.guest.is_some()) {
+    /// Ends all connections that are left, and hears each of their threads out: none may wait for
+    /// room in the inbox when nobody reads it any more.
+    pub fn hang_up(&mut self, receiver: &Receiver<Message>) {
+        let mut left = BTreeSet::new();
+        for (number, worker) in self.workers.iter().filter(|(_, own)| own.guest.is_some()) {
             if let Some(container) = &worker.container {
                 let _ = container.kill();
+            }
+            left.insert(*number);
+        }
+        while !left.is_empty() {
+            match receiver.recv() {
+                Ok(Message::Silent(number, _) | Message::Gone(number, ..)) => {
+                    left.remove(&number);
+                }
+                Ok(_) => {}
+                Err(_) => return,
             }
         }
     }

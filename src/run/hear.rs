@@ -25,7 +25,10 @@ impl Machine<'_, '_> {
                     }
                 }
             }
-            FromWorker::Returned { seqs } => self.dispatcher.on_returned(number, &seqs),
+            FromWorker::Returned { seqs } => {
+                self.dispatcher.on_returned(number, &seqs);
+                self.expect_goodbye(number);
+            }
             FromWorker::Output(output) => {
                 if let Some(worker) = self.workers.get_mut(&number) {
                     worker.outputs.take(output);
@@ -53,6 +56,9 @@ impl Machine<'_, '_> {
             );
             self.give_up(number, problem);
             return;
+        }
+        if worker.hello {
+            return self.give_up(number, "it said hello twice".into());
         }
         worker.hello = true;
         worker.peak = worker.container.as_mut().and_then(|own| own.peak());
@@ -139,13 +145,14 @@ impl Machine<'_, '_> {
             // `docker stop`, say: no word of ours.
             let action = self.dispatcher.on_stopped(number, report.seq);
             self.perform(action.into_iter().collect());
-            return;
+            return self.expect_goodbye(number);
         }
         let took =
             Duration::from_micros(report.resources.wall_us) + Duration::from_nanos(report.reset_ns);
         let Some(index) = self.dispatcher.on_report(number, report.seq, took) else {
             return;
         };
+        self.expect_goodbye(number);
         let attempt = self.attempts.entry(index).or_default();
         *attempt += 1;
         let Some(worker) = self.workers.get_mut(&number) else {

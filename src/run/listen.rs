@@ -1,15 +1,17 @@
 //! Where workers dial in: a Unix socket, and beside it a file with the token that they must know. A
 //! test can reach the socket; it cannot read the token.
 
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::SyncSender;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError};
 use std::thread::{Builder, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -20,10 +22,12 @@ use crate::protocol::dial::{LONGEST_TOKEN, token_file};
 
 /// How long somebody who dials in may take to say the token.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How many may be saying it at once: whoever comes then dials again.
+/// How many may be about to say it: where more come, who has been silent longest is turned away.
 const AT_ONCE: usize = 32;
 /// How often the end of the run is looked for, in milliseconds.
 const LOOK_MS: u16 = 100;
+/// How often a full inbox is looked at again.
+const ROOM: Duration = Duration::from_millis(5);
 
 /// Nobody can dial in at a socket.
 #[derive(Debug, thiserror::Error)]
@@ -119,63 +123,106 @@ fn write_token(path: &Path) -> io::Result<String> {
     Ok(token)
 }
 
+/// Somebody who dialled in and has not said the token yet.
+struct Caller {
+    stream: UnixStream,
+    said: Vec<u8>,
+    until: Instant,
+}
+
+/// What a caller's first line makes of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Word {
+    /// It is not whole yet.
+    Open,
+    /// It is the token.
+    Known,
+    /// It is not, or nothing more comes.
+    Wrong,
+}
+
+impl Caller {
+    fn new(stream: UnixStream) -> Option<Self> {
+        stream.set_nonblocking(true).ok()?;
+        Some(Caller {
+            stream,
+            said: Vec::with_capacity(LONGEST_TOKEN),
+            until: Instant::now() + PATIENCE,
+        })
+    }
+
+    /// Reads what is there of the first line, and nothing after it.
+    fn hear(&mut self, token: &str) -> Word {
+        let mut byte = [0];
+        while self.said.len() < LONGEST_TOKEN {
+            match self.stream.read(&mut byte) {
+                Ok(1) if byte == *b"\n" && self.said == token.as_bytes() => return Word::Known,
+                Ok(1) if byte != *b"\n" => self.said.push(byte[0]),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error)
+                    if error.kind() == ErrorKind::WouldBlock && Instant::now() < self.until =>
+                {
+                    return Word::Open;
+                }
+                _ => return Word::Wrong,
+            }
+        }
+        Word::Wrong
+    }
+}
+
 fn accept(
     listener: &UnixListener,
     token: &str,
     inbox: &SyncSender<Message>,
     ended: &Arc<AtomicBool>,
 ) {
-    let busy = Arc::new(AtomicUsize::new(0));
+    let mut callers: VecDeque<Caller> = VecDeque::new();
     while !ended.load(Ordering::Relaxed) {
-        use std::os::fd::AsFd;
-        let mut polled = [PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
-        let _ = poll(&mut polled, PollTimeout::from(LOOK_MS));
+        wait(listener, &callers);
         match listener.accept() {
-            Ok((stream, _)) if busy.load(Ordering::Relaxed) < AT_ONCE => {
-                busy.fetch_add(1, Ordering::Relaxed);
-                let (token, inbox) = (token.to_owned(), inbox.clone());
-                let own = Arc::clone(&busy);
-                let ask = move || {
-                    if knows(&stream, &token) {
-                        let _ = inbox.send(Message::Dialled(stream));
-                    }
-                    own.fetch_sub(1, Ordering::Relaxed);
-                };
-                if Builder::new().spawn(ask).is_err() {
-                    busy.fetch_sub(1, Ordering::Relaxed);
-                }
-            }
-            Ok(_) => {}
+            Ok((stream, _)) => callers.extend(Caller::new(stream)),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             // No descriptor left, say: not in a circle.
             Err(_) => thread::sleep(Duration::from_millis(u64::from(LOOK_MS))),
         }
+        for mut caller in std::mem::take(&mut callers) {
+            match caller.hear(token) {
+                Word::Open => callers.push_back(caller),
+                Word::Known => pass_on(caller.stream, inbox, ended),
+                Word::Wrong => {}
+            }
+        }
+        // Whoever knows the token says it at once: who has been silent longest makes room.
+        if callers.len() > AT_ONCE {
+            callers.pop_front();
+        }
     }
 }
 
-/// Whether the first line is the token. Nothing after it is read.
-fn knows(mut stream: &UnixStream, token: &str) -> bool {
-    let deadline = std::time::Instant::now() + PATIENCE;
-    let mut line = Vec::with_capacity(LONGEST_TOKEN);
-    let mut byte = [0];
+/// Until somebody dials in or says something, or it is time to look around.
+fn wait(listener: &UnixListener, callers: &VecDeque<Caller>) {
+    let sources = std::iter::once(listener.as_fd());
+    let sources = sources.chain(callers.iter().map(|caller| caller.stream.as_fd()));
+    let mut polled: Vec<PollFd> = sources
+        .map(|source| PollFd::new(source, PollFlags::POLLIN))
+        .collect();
+    let _ = poll(&mut polled, PollTimeout::from(LOOK_MS));
+}
+
+/// Passes a worker on as soon as there is room, while the run has not ended.
+fn pass_on(stream: UnixStream, inbox: &SyncSender<Message>, ended: &AtomicBool) {
     if stream.set_nonblocking(false).is_err() {
-        return false;
+        return;
     }
-    while line.len() < LONGEST_TOKEN {
-        let left = deadline.saturating_duration_since(std::time::Instant::now());
-        if left.is_zero() || stream.set_read_timeout(Some(left)).is_err() {
-            return false;
+    let mut message = Message::Dialled(stream);
+    while let Err(TrySendError::Full(back)) = inbox.try_send(message) {
+        if ended.load(Ordering::Relaxed) {
+            return;
         }
-        match stream.read(&mut byte) {
-            Ok(1) if byte == *b"\n" => {
-                return line == token.as_bytes() && stream.set_read_timeout(None).is_ok();
-            }
-            Ok(1) => line.push(byte[0]),
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            _ => return false,
-        }
+        message = back;
+        thread::sleep(ROOM);
     }
-    false
 }
 
 #[cfg(test)]
@@ -212,6 +259,42 @@ mod tests {
         drop(listener);
         assert!(receiver.try_recv().is_err());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn who_says_nothing_keeps_nobody_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("socket");
+        let (sender, receiver) = sync_channel(1);
+        let _listener = Listener::start(&socket, sender).unwrap();
+        let token = read(&token_file(&socket));
+        let silent: Vec<UnixStream> = (0..2 * AT_ONCE)
+            .map(|_| UnixStream::connect(&socket).unwrap())
+            .collect();
+        let mut worker = UnixStream::connect(&socket).unwrap();
+        worker.write_all(token.as_bytes()).unwrap();
+        let first = receiver.recv_timeout(PATIENCE);
+        assert!(matches!(first, Ok(Message::Dialled(_))));
+        assert_eq!((&silent[0]).read(&mut [0]).unwrap(), 0, "made room");
+    }
+
+    #[test]
+    fn a_full_inbox_does_not_hold_up_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("socket");
+        let (sender, receiver) = sync_channel(1);
+        let listener = Listener::start(&socket, sender).unwrap();
+        let token = read(&token_file(&socket));
+        let workers: Vec<UnixStream> = (0..4)
+            .map(|_| {
+                let mut worker = UnixStream::connect(&socket).unwrap();
+                worker.write_all(token.as_bytes()).unwrap();
+                worker
+            })
+            .collect();
+        assert!(receiver.recv().is_ok());
+        drop(listener);
+        drop(workers);
     }
 
     #[test]

@@ -75,7 +75,7 @@ pub fn run(
             machine.interrupt(true);
             machine.drain(&inbox.receiver);
         }
-        machine.hang_up();
+        machine.hang_up(&inbox.receiver);
         result
     })
 }

@@ -2,12 +2,13 @@
 //!
 //! Its rules only allow. So everything is allowed but what lies on the way to the file: all other
 //! entries of its folder, of the folder above, and so on up to the root, as they are when the worker
-//! starts.
+//! starts. A folder that is mounted in two places, the project's and the socket's say, has two ways.
 
-use std::ffi::CString;
+use std::collections::BTreeSet;
+use std::ffi::{CString, OsString};
 use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use landlock::{AccessFs, BitFlags, Ruleset, RulesetAttr, RulesetCreatedAttr, path_beneath_rules};
@@ -21,7 +22,11 @@ use nix::unistd::{ForkResult, fork};
 const QUEUES: &str = "/dev/mqueue";
 
 /// A set of rules that a process takes on before it becomes a test.
-pub struct Lock(OwnedFd);
+pub struct Lock {
+    rules: OwnedFd,
+    /// Every path of the secret.
+    paths: Vec<PathBuf>,
+}
 
 impl Lock {
     /// Rules that close a file, which need not be there yet; `None` where the kernel has no such
@@ -31,29 +36,37 @@ impl Lock {
         let rights: BitFlags<AccessFs> = AccessFs::ReadFile | AccessFs::Refer;
         let rules = Ruleset::default().handle_access(rights).ok()?;
         let rules = rules.create().ok()?;
-        let rules = rules.add_rules(path_beneath_rules(others(secret), rights));
+        let paths = paths(
+            secret,
+            &fs::read("/proc/self/mountinfo").unwrap_or_default(),
+        );
+        let rules = rules.add_rules(path_beneath_rules(others(&paths), rights));
         let fd: Option<OwnedFd> = rules.ok()?.into();
-        fd.map(Lock)
+        fd.map(|rules| Lock { rules, paths })
     }
 
     pub fn fd(&self) -> RawFd {
-        self.0.as_raw_fd()
+        self.rules.as_raw_fd()
     }
 
     /// Whether it keeps us from the file: tried in a process, which alone takes the rules on. A thread
     /// would do, but the C library installs a signal's handler with the first one, and PID 1 has none.
     pub fn holds(&self, secret: &Path) -> bool {
-        let Ok(path) = CString::new(secret.as_os_str().as_bytes()) else {
+        let strings = |path: &Path| CString::new(path.as_os_str().as_bytes());
+        let paths = self.paths.iter().map(|path| strings(path));
+        let (Ok(secret), Ok(paths)) = (strings(secret), paths.collect::<Result<Vec<_>, _>>())
+        else {
             return false;
         };
         // SAFETY: the child makes system calls alone, on what was prepared, and exits.
         match unsafe { fork() } {
             // SAFETY: as above.
             Ok(ForkResult::Child) => unsafe {
+                let open = |path: &CString| libc::open(path.as_ptr(), libc::O_RDONLY);
                 let closed = close(self.fd()) == 0;
-                let opened = libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC);
-                let refused = opened < 0 && Errno::last() == Errno::EACCES;
-                libc::_exit(i32::from(!(closed && refused)))
+                let refused = open(&secret) < 0 && Errno::last() == Errno::EACCES;
+                let nowhere = paths.iter().all(|path| open(path) < 0);
+                libc::_exit(i32::from(!(closed && refused && nowhere)))
             },
             Ok(ForkResult::Parent { child }) => loop {
                 match waitpid(child, None) {
@@ -78,25 +91,95 @@ pub unsafe fn close(rules: RawFd) -> libc::c_long {
     }
 }
 
-/// Everything beside the way to a file.
-fn others(secret: &Path) -> Vec<PathBuf> {
+/// All paths by which a file can be reached, whether it is there or not, from the table of mounts.
+fn paths(secret: &Path, mounts: &[u8]) -> Vec<PathBuf> {
     let folder = secret.parent().unwrap_or(Path::new("/"));
     let folder = folder.canonicalize().unwrap_or(folder.to_path_buf());
-    let mut way = secret.file_name().map(|name| folder.join(name));
-    let mut others = vec![PathBuf::from(QUEUES)];
-    while let Some(step) = way {
-        let Some(folder) = step.parent() else {
-            break;
-        };
-        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-        others.extend(
-            entries
-                .map(|entry| entry.path())
-                .filter(|path| *path != step),
-        );
-        way = Some(folder.to_path_buf());
+    let Some(secret) = secret.file_name().map(|name| folder.join(name)) else {
+        return Vec::new();
+    };
+    let mounts: Vec<Mount> = mounts
+        .split(|byte| *byte == b'\n')
+        .filter_map(Mount::of)
+        .collect();
+    let mut paths = vec![secret.clone()];
+    // Of mounts on one another the last is what is seen.
+    let own = mounts
+        .iter()
+        .filter(|mount| secret.starts_with(&mount.point));
+    let own = own.max_by_key(|mount| mount.point.components().count());
+    if let Some(own) = own
+        && let Ok(rest) = secret.strip_prefix(&own.point)
+    {
+        let inside = own.root.join(rest);
+        let same = mounts.iter().filter(|mount| mount.device == own.device);
+        let others = same.filter_map(|mount| {
+            let rest = inside.strip_prefix(&mount.root).ok()?;
+            Some(mount.point.join(rest))
+        });
+        paths.extend(others.filter(|path| *path != secret));
     }
-    others
+    paths
+}
+
+/// A line of /proc/self/mountinfo.
+struct Mount<'a> {
+    device: &'a [u8],
+    /// What of the device is mounted.
+    root: PathBuf,
+    point: PathBuf,
+}
+
+impl<'a> Mount<'a> {
+    fn of(line: &'a [u8]) -> Option<Self> {
+        let mut words = line.split(|byte| *byte == b' ').skip(2);
+        let device = words.next()?;
+        let mut path = || words.next().map(unescape);
+        let (root, point) = (path()?, path()?);
+        Some(Mount {
+            device,
+            root,
+            point,
+        })
+    }
+}
+
+/// A path of the table, where blanks and the like are three octal digits.
+fn unescape(text: &[u8]) -> PathBuf {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((byte, after)) = rest.split_first() {
+        let code = after.get(..3).filter(|_| *byte == b'\\');
+        let code = code.and_then(|digits| std::str::from_utf8(digits).ok());
+        match code.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+            Some(code) => {
+                bytes.push(code);
+                rest = &after[3..];
+            }
+            None => {
+                bytes.push(*byte);
+                rest = after;
+            }
+        }
+    }
+    OsString::from_vec(bytes).into()
+}
+
+/// Everything beside the ways to a file. A symbolic link is allowed where what it names is.
+fn others(paths: &[PathBuf]) -> Vec<PathBuf> {
+    let ways: BTreeSet<&Path> = paths.iter().flat_map(|path| path.ancestors()).collect();
+    let above = paths.iter().flat_map(|path| path.ancestors().skip(1));
+    let folders: BTreeSet<&Path> = above.collect();
+    let entries = folders
+        .into_iter()
+        .filter_map(|folder| fs::read_dir(folder).ok());
+    let entries = entries.flatten().flatten();
+    entries
+        .filter(|entry| entry.file_type().is_ok_and(|kind| !kind.is_symlink()))
+        .map(|entry| entry.path())
+        .chain([PathBuf::from(QUEUES)])
+        .filter(|path| !ways.contains(path.as_path()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -157,6 +240,43 @@ mod tests {
         let (queue, error) = opened.join().unwrap();
         // Every container has the folder; a machine need not.
         assert!(queue >= 0 || !Path::new(QUEUES).exists(), "{error}");
+    }
+
+    #[test]
+    fn a_folder_that_is_mounted_twice_has_two_ways() {
+        let mounts = b"\
+            1 0 0:30 / / rw - overlay overlay rw\n\
+            2 1 254:0 /home/me/a\\040project /work ro - ext4 /dev/vda rw\n\
+            3 1 254:0 /home/me/a\\040project/tmp/share /nowhere/run ro - ext4 /dev/vda rw\n\
+            4 1 254:0 /var/lib/hosts /etc/hosts ro - ext4 /dev/vda rw\n\
+            5 1 0:31 / /nowhere/run/deeper rw - tmpfs tmpfs rw\n";
+        let names = |secret: &str| -> Vec<String> {
+            let paths = paths(Path::new(secret), mounts);
+            paths
+                .iter()
+                .map(|path| path.display().to_string())
+                .collect()
+        };
+        assert_eq!(
+            names("/nowhere/run/socket.token"),
+            ["/nowhere/run/socket.token", "/work/tmp/share/socket.token"]
+        );
+        assert_eq!(
+            names("/nowhere/run/deeper/token"),
+            ["/nowhere/run/deeper/token"]
+        );
+    }
+
+    #[test]
+    fn a_link_to_a_folder_above_opens_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let secret = folder.path().join("token");
+        fs::write(&secret, "closed").unwrap();
+        std::os::unix::fs::symlink("/", folder.path().join("link")).unwrap();
+        match Lock::on(&secret) {
+            Some(lock) => assert!(lock.holds(&secret)),
+            None => assert!(!kernel_has_it()),
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Workers that dial in to a run: here as plain processes, so that no engine is needed.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::process::Child;
@@ -77,6 +77,45 @@ impl Place {
             assert_eq!(row[1..], ["1", "pass"], "test {}", row[0]);
         }
     }
+}
+
+/// A worker that is none: it knows the token, and says what it likes.
+struct Impostor(UnixStream);
+
+impl Impostor {
+    fn new(place: &Place) -> Self {
+        wait_until("the run", SOON, || !place.token().is_empty());
+        let mut stream = UnixStream::connect(place.socket()).unwrap();
+        stream.write_all(place.token().as_bytes()).unwrap();
+        Impostor(stream)
+    }
+
+    fn say(&mut self, line: &str) {
+        self.0.write_all(line.as_bytes()).unwrap();
+        self.0.write_all(b"\n").unwrap();
+    }
+
+    /// The hello that the architecture's document shows.
+    fn say_hello(&mut self) {
+        self.say(sample("hello"));
+    }
+
+    /// Waits until the launcher says this, and returns that line.
+    fn wait_for(&self, kind: &str) -> String {
+        self.0.set_read_timeout(Some(SOON)).unwrap();
+        let mut lines = BufReader::new(&self.0).lines();
+        let start = format!("{{\"type\":\"{kind}\"");
+        lines
+            .find_map(|line| Some(line.unwrap()).filter(|line| line.starts_with(&start)))
+            .unwrap()
+    }
+}
+
+/// A message as the architecture's document shows it.
+fn sample(kind: &str) -> &'static str {
+    let start = format!("{{\"type\":\"{kind}\"");
+    let mut lines = include_str!("../../doc/architecture.md").lines();
+    lines.find(|line| line.starts_with(&start)).unwrap()
 }
 
 fn pid(child: &Child) -> Pid {
@@ -296,6 +335,64 @@ fn a_worker_that_is_hung_up_on_dials_again() {
     drop(listener);
     let said = finish(place.launcher(&[]));
     assert_eq!(said.status, 0, "{}", said.stderr);
+    dismiss(worker);
+}
+
+#[test]
+fn more_than_can_be_heard_at_the_end_of_a_run_do_not_hold_it_up() {
+    let place = Place::with_tests(1, "1");
+    let worker = place.worker();
+    let launcher = place.launcher(&[]);
+    place
+        .project
+        .wait_for("the worker", "select count(*) from workers", 1);
+    // None of them says hello.
+    let others: Vec<Impostor> = (0..200).map(|_| Impostor::new(&place)).collect();
+    let mut babbler = Impostor::new(&place);
+    let babble = std::thread::spawn(move || {
+        while babbler
+            .0
+            .write_all(b"{\"type\":\"held\",\"seq\":1}\n")
+            .is_ok()
+        {}
+    });
+    let said = finish(launcher);
+    assert_eq!(said.status, 0, "{}", said.stderr);
+    place.all_passed(1);
+    babble.join().unwrap();
+    drop(others);
+    dismiss(worker);
+}
+
+#[test]
+fn a_second_hello_is_not_the_protocol() {
+    let place = Place::with_tests(3, "0.1");
+    let launcher = place.launcher(&[]);
+    let mut impostor = Impostor::new(&place);
+    impostor.say_hello();
+    impostor.wait_for("run");
+    impostor.say_hello();
+    let worker = place.worker();
+    let said = finish(launcher);
+    assert_eq!(said.status, 0, "{}", said.stderr);
+    let expected = "warning: worker 1 was lost: it said hello twice\n";
+    assert!(said.stderr.contains(expected), "{}", said.stderr);
+    place.all_passed(3);
+    dismiss(worker);
+}
+
+#[test]
+fn one_that_was_told_to_stop_and_says_no_goodbye_does_not_hold_the_run_up() {
+    let place = Place::with_tests(1, "0");
+    let launcher = place.launcher(&[]);
+    let mut impostor = Impostor::new(&place);
+    impostor.say_hello();
+    impostor.wait_for("run");
+    impostor.say(&sample("report").replace("\"stopped\":null", "\"stopped\":\"interrupt\""));
+    let worker = place.worker();
+    let said = finish(launcher);
+    assert_eq!(said.status, 0, "{}", said.stderr);
+    place.all_passed(1);
     dismiss(worker);
 }
 

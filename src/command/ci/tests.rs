@@ -184,6 +184,17 @@ fn scripts(system: CiSystem, text: &str) -> Vec<(String, String)> {
 
 /// GitHub puts expressions into a script as they are: a branch's name could be a command.
 #[test]
+fn the_check_to_require_is_never_skipped() {
+    for (system, _, text) in files() {
+        let merge = match system {
+            CiSystem::Github => parsed(&text)["jobs"]["merge"]["if"].clone(),
+            CiSystem::Gitlab => parsed(&text)["merge"]["when"].clone(),
+        };
+        assert!(merge == "${{ always() }}" || merge == "always", "{merge}");
+    }
+}
+
+#[test]
 fn no_expression_is_in_a_script() {
     for facts in forms() {
         for (name, script) in scripts(CiSystem::Github, &render(CiSystem::Github, &facts)) {

@@ -75,6 +75,13 @@ impl Dispatcher {
         }
     }
 
+    /// Whether a worker takes no further test and has none in hand: all that it can still say is
+    /// goodbye.
+    pub fn is_leaving(&self, number: WorkerNumber) -> bool {
+        let is_leaving = |worker: &Worker| worker.leaving && worker.in_hand.is_empty();
+        self.workers.get(number).is_some_and(is_leaving)
+    }
+
     /// How many tests have no last word yet.
     pub fn open(&self) -> usize {
         self.open
