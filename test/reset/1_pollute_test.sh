@@ -28,6 +28,7 @@ while [ "$number" -lt 200 ]; do
     number=$((number + 1))
 done
 # It is there by its name before this test ends.
+# shellcheck disable=SC2016 # that shell's own
 setsid sh -c 'sleep 600 <&- >&- 2>&- &
     until read -r name </proc/$!/comm && [ "$name" = sleep ]; do :; done' || wrong 'the daemon was not started'
 
