@@ -24,7 +24,7 @@ use crate::protocol::{Attestation, Hello};
 /// How long a run waits while nobody is there who may run what is left.
 const LONELY: Duration = Duration::from_secs(60);
 /// How long after a worker was lost compose may take to tell all others to stop.
-const COMPOSES_OWN: Duration = Duration::from_secs(10);
+const COMPOSES_OWN: Duration = Duration::from_secs(5);
 /// How long a worker with nothing in hand may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(5);
 

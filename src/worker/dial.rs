@@ -16,6 +16,8 @@ use crate::protocol::dial::{LONGEST_TOKEN, token_file};
 /// How long after an attempt it is dialled again.
 const AGAIN: Duration = Duration::from_millis(100);
 
+/// How long after a run turned us away.
+const UNWANTED: Duration = Duration::from_secs(1);
 /// How long a worker for one run dials before it gives up.
 const ONCE: Duration = Duration::from_secs(10);
 
@@ -59,8 +61,8 @@ pub fn dial_in(dial: &Dial, place: &Place) -> Result<(), String> {
             End::Finished if dial.once => break,
             End::Finished => {}
             End::Gone(0) if dial.once => break,
-            // The run did not want us.
-            End::Gone(0) => supervisor.pause(AGAIN)?,
+            // The run did not want us: it has its last test, or is of another version.
+            End::Gone(0) => supervisor.pause(UNWANTED)?,
             End::Gone(_) => {
                 supervisor.abandon();
                 return Err("its run is gone: a new worker has to take this one's place".into());
